@@ -1,0 +1,82 @@
+//! Every bound of the system in one place, with the relations between them asserted at compile time.
+//!
+//! A bound that can be configured has its default and its permitted range here; a bound that cannot is a plain constant.
+
+/// Most units one purchase may ask for.
+pub const QUANTITY_MAX: u32 = 10;
+/// Longest idempotency key, in bytes; keys are visible ASCII, so bytes are characters.
+pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 128;
+/// How long an idempotency key keeps its answer, in milliseconds (promise P4).
+pub const IDEMPOTENCY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
+/// Largest request body the API reads, in bytes. The longest legal purchase is about 300 bytes.
+pub const BODY_MAX_BYTES: usize = 4 * 1024;
+/// Largest request head (request line and headers), in bytes.
+pub const HEAD_MAX_BYTES: usize = 16 * 1024;
+/// Most headers a request may carry.
+pub const HEADERS_MAX: usize = 64;
+/// How long a fresh connection may stay silent, in milliseconds.
+pub const FIRST_BYTE_TIMEOUT_MS: u64 = 10_000;
+/// How long a request head may take to arrive once it has begun, in milliseconds.
+pub const HEAD_TIMEOUT_MS: u64 = 10_000;
+/// How long a request body may take to arrive, in milliseconds.
+pub const BODY_TIMEOUT_MS: u64 = 5_000;
+
+/// Most purchases one Lua call decides. 256 take about 1 ms of Redis, the longest pause one SKU may impose on others.
+pub const LANE_BATCH_MAX: usize = 256;
+/// Most purchases waiting in one SKU's lane; beyond it the answer is `OVERLOADED` at once.
+pub const LANE_QUEUE_MAX: usize = 8_192;
+/// Most purchases between admission and answer in one daemon.
+pub const IN_FLIGHT_MAX: usize = 32_768;
+/// Most open API connections of one daemon.
+pub const CONNECTIONS_MAX: usize = 16_384;
+/// Most SKUs in one sale. Unknown SKUs are answered from the catalogue and cost no memory.
+pub const SKUS_MAX: usize = 100_000;
+/// Largest capacity of one SKU.
+pub const CAPACITY_MAX: u32 = 10_000_000;
+/// Largest price of one unit, in minor units of its currency.
+pub const PRICE_MAX_MINOR: u64 = 100_000_000_000;
+
+/// Token bucket per buyer and SKU: how many purchases may come at once.
+pub const RATE_BURST: u32 = 20;
+/// Token bucket per buyer and SKU: how many purchases per second are sustained.
+pub const RATE_PER_SECOND: u32 = 5;
+
+/// Default time a unit is held for payment, in milliseconds.
+pub const HOLD_DEFAULT_MS: u64 = 5 * 60 * 1000;
+/// Shortest hold, in milliseconds.
+pub const HOLD_MIN_MS: u64 = 1_000;
+/// Longest hold, in milliseconds. It must end before its idempotency key does.
+pub const HOLD_MAX_MS: u64 = 12 * 60 * 60 * 1000;
+
+/// Default length of the epoch lease (D), in milliseconds.
+pub const EPOCH_LEASE_MS: u64 = 5_000;
+/// The end of `stock-epochs` is queried this many times per lease.
+pub const EPOCH_QUERIES_PER_LEASE: u64 = 10;
+
+/// How long the daemon waits for Redis before the outcome of a batch is unknown, in milliseconds.
+pub const REDIS_TIMEOUT_MS: u64 = 1_000;
+/// How long a buyer waits for Kafka's acknowledgement before the answer is `OUTCOME_UNKNOWN`, in milliseconds.
+pub const ACK_WAIT_MS: u64 = 4_000;
+/// How long the Kafka client keeps trying to deliver an event, in milliseconds.
+pub const KAFKA_MESSAGE_TIMEOUT_MS: u64 = 30_000;
+/// Most events queued in the Kafka client.
+pub const KAFKA_QUEUE_MAX: usize = 100_000;
+
+/// How long a node id stays leased without renewal, in milliseconds: a MySQL outage shorter than this changes nothing.
+pub const NODE_LEASE_MS: u64 = 60 * 60 * 1000;
+/// Node ids that exist (10 bits of a Snowflake).
+pub const NODE_IDS: u16 = 1024;
+
+/// Most events the projector folds into one MySQL transaction.
+pub const PROJECTOR_BATCH_MAX: usize = 2_000;
+
+const _: () = {
+    assert!(HOLD_MAX_MS < IDEMPOTENCY_TTL_MS, "a key must outlive the hold it answers for");
+    assert!(REDIS_TIMEOUT_MS < ACK_WAIT_MS, "the decision must fit into the answer");
+    assert!(ACK_WAIT_MS < EPOCH_LEASE_MS, "an answer must not outlive the lease it was decided under");
+    assert!(ACK_WAIT_MS < KAFKA_MESSAGE_TIMEOUT_MS, "a buyer's patience is only a latency budget; the client decides fate");
+    assert!(KAFKA_MESSAGE_TIMEOUT_MS < HOLD_DEFAULT_MS, "an event must be settled before its hold may expire");
+    assert!(LANE_QUEUE_MAX < IN_FLIGHT_MAX && LANE_BATCH_MAX <= LANE_QUEUE_MAX, "queues nest");
+    assert!(IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "every admitted purchase finds room in the Kafka queue");
+    assert!(RATE_BURST >= RATE_PER_SECOND, "a bucket holds at least one second");
+};

@@ -1,0 +1,1 @@
+//! The gate: the scripts that decide stock, and the connection they run over.
