@@ -90,7 +90,10 @@ impl Event {
             Body::Fence => (Kind::Fence, None),
         };
         let mut payload = Vec::with_capacity(384);
-        serde_json::to_writer(&mut payload, &Wire { v: EVENT_VERSION, kind, epoch: self.epoch, at_ms: self.at_ms, order })?;
+        serde_json::to_writer(
+            &mut payload,
+            &Wire { v: EVENT_VERSION, kind, epoch: self.epoch, at_ms: self.at_ms, order },
+        )?;
         Ok(payload)
     }
 
@@ -220,7 +223,8 @@ mod tests {
 
     #[test]
     fn the_layout_is_what_the_schema_says() {
-        let event = Event { epoch: Epoch(3), at_ms: 5, body: Body::Order { state: OrderState::Reserved, order: order() } };
+        let event =
+            Event { epoch: Epoch(3), at_ms: 5, body: Body::Order { state: OrderState::Reserved, order: order() } };
         let text = String::from_utf8(event.encode().unwrap()).unwrap();
         assert_eq!(
             text,
@@ -230,7 +234,8 @@ mod tests {
 
     #[test]
     fn anything_else_is_poison() {
-        let good = Event { epoch: Epoch(3), at_ms: 5, body: Body::Order { state: OrderState::Reserved, order: order() } };
+        let good =
+            Event { epoch: Epoch(3), at_ms: 5, body: Body::Order { state: OrderState::Reserved, order: order() } };
         let text = String::from_utf8(good.encode().unwrap()).unwrap();
         for (from, to) in [
             ("\"v\":1", "\"v\":2"),

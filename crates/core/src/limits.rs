@@ -74,7 +74,10 @@ const _: () = {
     assert!(HOLD_MAX_MS < IDEMPOTENCY_TTL_MS, "a key must outlive the hold it answers for");
     assert!(REDIS_TIMEOUT_MS < ACK_WAIT_MS, "the decision must fit into the answer");
     assert!(ACK_WAIT_MS < EPOCH_LEASE_MS, "an answer must not outlive the lease it was decided under");
-    assert!(ACK_WAIT_MS < KAFKA_MESSAGE_TIMEOUT_MS, "a buyer's patience is only a latency budget; the client decides fate");
+    assert!(
+        ACK_WAIT_MS < KAFKA_MESSAGE_TIMEOUT_MS,
+        "a buyer's patience is only a latency budget; the client decides fate"
+    );
     assert!(KAFKA_MESSAGE_TIMEOUT_MS < HOLD_DEFAULT_MS, "an event must be settled before its hold may expire");
     assert!(LANE_QUEUE_MAX < IN_FLIGHT_MAX && LANE_BATCH_MAX <= LANE_QUEUE_MAX, "queues nest");
     assert!(IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "every admitted purchase finds room in the Kafka queue");

@@ -1,1 +1,349 @@
-//! placeholder
+//! Settings and where they come from: flag > environment > file > built-in default.
+//!
+//! Every setting is one row of [`SETTINGS`]; the default file, `--print-config`, the documentation and the check of a
+//! user's file are all made from that table. Values are strings until a concern reads them, so nothing here needs the
+//! process environment.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// One setting of `flashd`.
+#[derive(Debug, Clone, Copy)]
+pub struct Setting {
+    /// Dotted name, as in the file (`[redis]` `url`).
+    pub name: &'static str,
+    /// Environment variable.
+    pub env: &'static str,
+    /// Command-line flag without the dashes.
+    pub flag: &'static str,
+    /// Built-in default; empty means unset.
+    pub default: &'static str,
+    /// What it does, with its unit.
+    pub help: &'static str,
+    /// Never printed.
+    pub secret: bool,
+}
+
+const fn row(
+    name: &'static str,
+    env: &'static str,
+    flag: &'static str,
+    default: &'static str,
+    help: &'static str,
+) -> Setting {
+    Setting { name, env, flag, default, help, secret: false }
+}
+
+/// All settings of `flashd`, in the order of the default file.
+pub const SETTINGS: &[Setting] = &[
+    row("role", "FLASH_ROLE", "role", "all", "What runs in this process: all, api or worker (the projector)."),
+    row(
+        "http.bind",
+        "FLASH_BIND",
+        "bind",
+        "127.0.0.1",
+        "Address of the purchase API. Use 0.0.0.0 behind a load balancer.",
+    ),
+    row("http.port", "PORT", "port", "3000", "Port of the purchase API; 0 picks a free one."),
+    row("admin.bind", "FLASH_ADMIN_BIND", "admin-bind", "127.0.0.1", "Address of the admin listener. Keep it private."),
+    row("admin.port", "FLASH_ADMIN_PORT", "admin-port", "3900", "Port of the admin listener; 0 picks a free one."),
+    row("node.id", "NODE_ID", "node-id", "", "Preferred node id, 0 to 1023. Another one is leased if it is taken."),
+    row("namespace", "FLASH_NAMESPACE", "namespace", "", "Prefix of topics, groups and Redis keys, to share servers."),
+    row("redis.url", "REDIS_URL", "redis-url", "redis://127.0.0.1:6379", "The Redis primary that decides stock."),
+    row("redis.timeout", "FLASH_REDIS_TIMEOUT", "redis-timeout", "1s", "After this a decision's outcome is unknown."),
+    row(
+        "kafka.brokers",
+        "KAFKA_BROKERS",
+        "kafka-brokers",
+        "127.0.0.1:9092",
+        "Kafka bootstrap servers, comma separated.",
+    ),
+    row(
+        "kafka.linger",
+        "FLASH_KAFKA_LINGER",
+        "kafka-linger",
+        "1ms",
+        "How long the producer gathers events for one request.",
+    ),
+    row(
+        "kafka.message_timeout",
+        "FLASH_KAFKA_MESSAGE_TIMEOUT",
+        "kafka-message-timeout",
+        "30s",
+        "How long delivery is tried.",
+    ),
+    row("mysql.host", "MYSQL_HOST", "mysql-host", "127.0.0.1", "MySQL or MariaDB host."),
+    row("mysql.port", "MYSQL_PORT", "mysql-port", "3306", "MySQL port."),
+    row("mysql.user", "MYSQL_USER", "mysql-user", "flashuser", "MySQL user."),
+    Setting {
+        secret: true,
+        ..row(
+            "mysql.password",
+            "MYSQL_PASSWORD",
+            "mysql-password",
+            "",
+            "MySQL password; better from the environment than a flag.",
+        )
+    },
+    row("mysql.database", "MYSQL_DATABASE", "mysql-database", "flash_sale", "MySQL database."),
+    row(
+        "epoch.lease",
+        "FLASH_EPOCH_LEASE",
+        "epoch-lease",
+        "5s",
+        "D: how old the last look at stock-epochs may be for a 200.",
+    ),
+    row(
+        "http.answer_timeout",
+        "FLASH_ANSWER_TIMEOUT",
+        "answer-timeout",
+        "4s",
+        "Wait for Kafka before OUTCOME_UNKNOWN.",
+    ),
+    row(
+        "http.in_flight_max",
+        "FLASH_IN_FLIGHT_MAX",
+        "in-flight-max",
+        "32768",
+        "Purchases between admission and answer.",
+    ),
+    row("http.connections_max", "FLASH_CONNECTIONS_MAX", "connections-max", "16384", "Open API connections."),
+    row("http.drain", "FLASH_DRAIN", "drain", "10s", "How long running requests may take to finish at shutdown."),
+    row("runtime.threads", "FLASH_THREADS", "threads", "0", "Threads of the API runtime; 0: one per core."),
+    row("log.filter", "FLASH_LOG", "log", "info", "Log filter, like info or flashd=debug."),
+    row("log.format", "FLASH_LOG_FORMAT", "log-format", "text", "text or json."),
+];
+
+/// Where a value came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// Command line.
+    Flag,
+    /// Environment variable.
+    Environment,
+    /// Configuration file.
+    File,
+    /// Built in.
+    Default,
+}
+
+/// Why settings are refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SettingsError {
+    /// The file is not TOML.
+    #[error("configuration file: {0}")]
+    File(String),
+    /// The file names a setting that does not exist.
+    #[error("configuration file: unknown setting `{0}`")]
+    Unknown(String),
+    /// A value cannot be read.
+    #[error("{name}: `{value}` {rule} (from {origin:?})")]
+    Value {
+        /// The setting.
+        name: &'static str,
+        /// What was given.
+        value: String,
+        /// What it should have been.
+        rule: String,
+        /// Who gave it.
+        origin: Origin,
+    },
+    /// Two settings contradict each other.
+    #[error("{0}")]
+    Combination(String),
+}
+
+/// The effective value of every setting, with its origin.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl Settings {
+    /// Layers the sources. `flags` and `environment` look a value up by flag and by variable name; `file` is TOML text.
+    ///
+    /// # Errors
+    /// [`SettingsError::File`] or [`SettingsError::Unknown`] if the file cannot be used.
+    pub fn layer(
+        flags: impl Fn(&str) -> Option<String>,
+        environment: impl Fn(&str) -> Option<String>,
+        file: Option<&str>,
+    ) -> Result<Self, SettingsError> {
+        let file = file.map_or_else(|| Ok(BTreeMap::new()), read_file)?;
+        let pick = |setting: &Setting| {
+            let flag = flags(setting.flag).map(|value| (value, Origin::Flag));
+            let env =
+                || environment(setting.env).filter(|value| !value.is_empty()).map(|value| (value, Origin::Environment));
+            let from_file = || file.get(setting.name).map(|value| (value.clone(), Origin::File));
+            flag.or_else(env).or_else(from_file).unwrap_or_else(|| (setting.default.to_owned(), Origin::Default))
+        };
+        Ok(Self { values: SETTINGS.iter().map(|setting| (setting.name, pick(setting))).collect() })
+    }
+
+    /// The value of a setting, empty if unset.
+    ///
+    /// # Panics
+    /// If the name is not in [`SETTINGS`]: a mistake in the program, found by its first test.
+    #[must_use]
+    pub fn text(&self, name: &'static str) -> &str {
+        &self.entry(name).0
+    }
+
+    fn entry(&self, name: &'static str) -> &(String, Origin) {
+        self.values.get(name).unwrap_or_else(|| panic!("no setting is called {name}"))
+    }
+
+    /// Reads a number, duration or other value with its own parser.
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] with the rule that was broken.
+    pub fn read<T>(
+        &self,
+        name: &'static str,
+        rule: &str,
+        parse: impl Fn(&str) -> Option<T>,
+    ) -> Result<T, SettingsError> {
+        let (value, origin) = self.entry(name);
+        parse(value).ok_or_else(|| SettingsError::Value {
+            name,
+            value: value.clone(),
+            rule: rule.to_owned(),
+            origin: *origin,
+        })
+    }
+
+    /// Reads a duration like `250ms`, `5s`, `10m`.
+    ///
+    /// # Errors
+    /// [`SettingsError::Value`] if there is no unit or it is outside `bounds`, in milliseconds.
+    pub fn duration(
+        &self,
+        name: &'static str,
+        bounds_ms: std::ops::RangeInclusive<u64>,
+    ) -> Result<Duration, SettingsError> {
+        let rule = format!("must be a duration with a unit, from {}ms to {}ms", bounds_ms.start(), bounds_ms.end());
+        self.read(name, &rule, |text| {
+            parse_duration_ms(text).filter(|ms| bounds_ms.contains(ms)).map(Duration::from_millis)
+        })
+    }
+
+    /// All values as a commented TOML file with their origins; secrets are masked.
+    #[must_use]
+    pub fn render(&self) -> String {
+        render(|setting| {
+            let (value, origin) = self.entry(setting.name);
+            let shown = if setting.secret && !value.is_empty() { "********" } else { value };
+            (shown.to_owned(), format!("  # {origin:?}"))
+        })
+    }
+}
+
+/// The commented default file.
+#[must_use]
+pub fn default_file() -> String {
+    render(|setting| (setting.default.to_owned(), String::new()))
+}
+
+fn render(value_of: impl Fn(&Setting) -> (String, String)) -> String {
+    let mut sections: BTreeMap<&str, Vec<&Setting>> = BTreeMap::new();
+    for setting in SETTINGS {
+        sections.entry(setting.name.split_once('.').map_or("", |(section, _)| section)).or_default().push(setting);
+    }
+    let mut text = String::new();
+    for (section, settings) in sections {
+        if !section.is_empty() {
+            let _ = writeln!(text, "[{section}]");
+        }
+        for setting in settings {
+            let key = setting.name.split_once('.').map_or(setting.name, |(_, key)| key);
+            let (value, note) = value_of(setting);
+            let _ = writeln!(text, "# {} ({}, --{})\n{key} = {value:?}{note}", setting.help, setting.env, setting.flag);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn read_file(text: &str) -> Result<BTreeMap<String, String>, SettingsError> {
+    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| SettingsError::File(error.to_string()))?;
+    let mut values = BTreeMap::new();
+    for (key, value) in table {
+        match value {
+            toml::Value::Table(section) => {
+                for (inner, value) in section {
+                    values.insert(format!("{key}.{inner}"), scalar(&value));
+                }
+            }
+            value => {
+                values.insert(key, scalar(&value));
+            }
+        }
+    }
+    match values.keys().find(|name| !SETTINGS.iter().any(|setting| setting.name == name.as_str())) {
+        Some(unknown) => Err(SettingsError::Unknown(unknown.clone())),
+        None => Ok(values),
+    }
+}
+
+fn scalar(value: &toml::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// Reads a duration with a unit (`ms`, `s`, `m`, `h`) as milliseconds.
+#[must_use]
+pub fn parse_duration_ms(text: &str) -> Option<u64> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let factor = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(factor)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn none(_: &str) -> Option<String> {
+        None
+    }
+
+    #[test]
+    fn the_default_file_says_exactly_the_defaults() {
+        let from_file = Settings::layer(none, none, Some(&default_file())).unwrap();
+        for setting in SETTINGS {
+            assert_eq!(from_file.text(setting.name), setting.default, "{}", setting.name);
+        }
+    }
+
+    #[test]
+    fn flag_beats_environment_beats_file_beats_default() {
+        let file = "[http]\nport = 1\n[redis]\nurl = \"redis://file\"\n";
+        let env = |name: &str| (name == "PORT").then(|| "2".to_owned());
+        let flag = |name: &str| (name == "port").then(|| "3".to_owned());
+        assert_eq!(Settings::layer(flag, env, Some(file)).unwrap().text("http.port"), "3");
+        let settings = Settings::layer(none, env, Some(file)).unwrap();
+        assert_eq!((settings.text("http.port"), settings.text("redis.url")), ("2", "redis://file"));
+        assert_eq!(settings.text("mysql.host"), "127.0.0.1");
+    }
+
+    #[test]
+    fn typing_errors_are_found() {
+        let unknown = Settings::layer(none, none, Some("[http]\nprot = 1\n")).unwrap_err();
+        assert_eq!(unknown, SettingsError::Unknown("http.prot".into()));
+        let settings = Settings::layer(none, none, Some("[epoch]\nlease = \"5\"\n")).unwrap();
+        assert!(settings.duration("epoch.lease", 0..=10_000).unwrap_err().to_string().contains("unit"));
+    }
+
+    #[test]
+    fn secrets_are_not_printed() {
+        let env = |name: &str| (name == "MYSQL_PASSWORD").then(|| "hunter2".to_owned());
+        let text = Settings::layer(none, env, None).unwrap().render();
+        assert!(!text.contains("hunter2") && text.contains("********"));
+    }
+}
