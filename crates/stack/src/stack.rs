@@ -1,0 +1,205 @@
+//! The three servers together: started side by side, stopped in order, described by one map of environment
+//! variables.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    Exit, KafkaChoice, MysqlChoice, MysqlLogin, RedisChoice, Server, StackError, StackOptions,
+    apache::ApacheRecipe,
+    external,
+    logs::{LogSender, LogTarget},
+    mysql::MysqlRecipe,
+    probe::Probe,
+    redis::RedisRecipe,
+    server::{Home, Recipe},
+    tansu::{Storage, TansuRecipe},
+};
+
+/// A running stack. [`Stack::stop`] ends it in order; dropping it ends it at once.
+///
+/// The field order is the drop order: servers before the directory they live in.
+#[derive(Debug)]
+pub struct Stack {
+    kafka: Server,
+    mysql: Server,
+    redis: Server,
+    login: MysqlLogin,
+    root: Root,
+}
+
+/// A server that ended although nobody asked it to.
+#[derive(Debug, Clone)]
+pub struct ServerExit {
+    /// Which server.
+    pub server: &'static str,
+    /// How it ended.
+    pub exit: Exit,
+    /// What it said last.
+    pub last_lines: Vec<String>,
+}
+
+impl Stack {
+    /// Starts (or finds) all three servers and returns when each answers. If one cannot be had, the others are
+    /// ended again. Cancel-safe in the same sense.
+    pub async fn start(options: StackOptions) -> Result<Stack, StackError> {
+        let root = Root::open(options.data.as_deref())?;
+        let logs = options.logs;
+        let home = |name: &str| Home::new(&root, name, logs.as_ref());
+        let (kafka, mysql, redis) = tokio::try_join!(
+            start_kafka(options.kafka, home("kafka")),
+            start_mysql(options.mysql, home("mysql")),
+            start_redis(options.redis, home("redis")),
+        )?;
+        let (mysql, login) = mysql;
+        Ok(Stack { kafka, mysql, redis, login, root })
+    }
+
+    /// The Redis server.
+    pub fn redis(&self) -> &Server {
+        &self.redis
+    }
+
+    /// The MySQL or MariaDB server.
+    pub fn mysql(&self) -> &Server {
+        &self.mysql
+    }
+
+    /// The Kafka-protocol broker.
+    pub fn kafka(&self) -> &Server {
+        &self.kafka
+    }
+
+    /// How to log in to MySQL.
+    pub fn mysql_login(&self) -> &MysqlLogin {
+        &self.login
+    }
+
+    /// The directory all data is under.
+    pub fn dir(&self) -> &Path {
+        &self.root.dir
+    }
+
+    /// The seed's environment variables for this stack.
+    pub fn env_map(&self) -> BTreeMap<String, String> {
+        [
+            ("REDIS_URL", self.redis.url().to_owned()),
+            ("KAFKA_BROKERS", self.kafka.address().to_owned()),
+            ("MYSQL_HOST", self.login.host.clone()),
+            ("MYSQL_PORT", self.login.port.to_string()),
+            ("MYSQL_USER", self.login.user.clone()),
+            ("MYSQL_PASSWORD", self.login.password.clone()),
+            ("MYSQL_DATABASE", self.login.database.clone()),
+        ]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect()
+    }
+
+    /// Resolves with the first server that ends by itself. Cancel-safe.
+    pub async fn first_exit(&self) -> ServerExit {
+        let (server, exit) = tokio::select! {
+            exit = self.kafka.ended() => (&self.kafka, exit),
+            exit = self.mysql.ended() => (&self.mysql, exit),
+            exit = self.redis.ended() => (&self.redis, exit),
+        };
+        ServerExit { server: server.name(), exit, last_lines: server.last_lines() }
+    }
+
+    /// Stops our servers in order – first the log, then the view, last the gate – and deletes temporary data.
+    /// `told` hears of each server that was stopped.
+    pub async fn stop_telling(self, mut told: impl FnMut(&'static str, Exit)) {
+        for server in [&self.kafka, &self.mysql, &self.redis] {
+            // External servers refuse, and are none of our business.
+            if let Ok(Some(exit)) = server.stop().await {
+                told(server.name(), exit);
+            }
+        }
+    }
+
+    /// Stops our servers in order and deletes temporary data.
+    pub async fn stop(self) {
+        self.stop_telling(|_, _| {}).await;
+    }
+}
+
+/// The directory of a stack: temporary and deleted at the end, or given and locked against a second stack.
+#[derive(Debug)]
+struct Root {
+    dir: PathBuf,
+    temporary: Option<TempDir>,
+    _lock: Option<File>,
+}
+
+impl Root {
+    fn open(data: Option<&Path>) -> Result<Root, StackError> {
+        let Some(data) = data else {
+            let temporary = tempfile::Builder::new()
+                .prefix("flash-stack-")
+                .tempdir()
+                .map_err(StackError::io("creating a temporary directory"))?;
+            return Ok(Root { dir: temporary.path().to_owned(), temporary: Some(temporary), _lock: None });
+        };
+        fs::create_dir_all(data).map_err(StackError::io(format!("creating {}", data.display())))?;
+        let lock = File::create(data.join("stack.lock"))
+            .map_err(StackError::io(format!("creating a lock in {}", data.display())))?;
+        // Released by the system when we end, however we end.
+        lock.try_lock().map_err(|_| StackError::DataInUse(data.to_owned()))?;
+        Ok(Root { dir: data.to_owned(), temporary: None, _lock: Some(lock) })
+    }
+}
+
+impl Home {
+    fn new(root: &Root, name: &str, logs: Option<&LogSender>) -> Home {
+        let dir = root.dir.join(name);
+        let logs = match logs {
+            Some(sender) => LogTarget::Channel(sender.clone()),
+            None => LogTarget::File(dir.join(format!("{name}.log"))),
+        };
+        Home { dir, ephemeral: root.temporary.is_some(), logs }
+    }
+}
+
+async fn start_kafka(choice: KafkaChoice, home: Home) -> Result<Server, StackError> {
+    let dir = home.dir.clone();
+    let recipe: Arc<dyn Recipe> = match choice {
+        KafkaChoice::Tansu => Arc::new(TansuRecipe { dir, storage: Storage::Memory }),
+        KafkaChoice::TansuSqlite => Arc::new(TansuRecipe { dir, storage: Storage::Sqlite }),
+        KafkaChoice::Apache => Arc::new(ApacheRecipe { dir }),
+        KafkaChoice::External(brokers) => {
+            return Server::external("kafka", brokers.clone(), brokers, Probe::Kafka).await;
+        }
+    };
+    Server::start(recipe, home).await
+}
+
+async fn start_mysql(choice: MysqlChoice, home: Home) -> Result<(Server, MysqlLogin), StackError> {
+    match choice {
+        MysqlChoice::Start => {
+            let server = Server::start(Arc::new(MysqlRecipe { dir: home.dir.clone() }), home).await?;
+            let login = MysqlLogin::of_ours(server.port());
+            Ok((server, login))
+        }
+        MysqlChoice::External(url) => {
+            let login = external::mysql(&url)?;
+            let address = format!("{}:{}", login.host, login.port);
+            Ok((Server::external("mysql", address, url, Probe::Mysql).await?, login))
+        }
+    }
+}
+
+async fn start_redis(choice: RedisChoice, home: Home) -> Result<Server, StackError> {
+    match choice {
+        RedisChoice::Start => Server::start(Arc::new(RedisRecipe { dir: home.dir.clone() }), home).await,
+        RedisChoice::External(url) => {
+            let (address, probe) = external::redis(&url)?;
+            Server::external("redis", address, url, probe).await
+        }
+    }
+}
