@@ -19,7 +19,8 @@ orphaned=
 trap 'orphaned=1' USR1
 # From here on only the server's end ends us. The server itself was started before this line and
 # keeps its own idea of signals.
-trap '' INT HUP TERM
+# PIPE too: stderr has no reader any more when the parent is gone, and the shell says "Killed" there.
+trap '' INT HUP TERM PIPE
 
 (
     read -r _ <&3

@@ -47,17 +47,19 @@ pub struct ServerExit {
 
 impl Stack {
     /// Starts (or finds) all three servers and returns when each answers. If one cannot be had, the others are
-    /// ended again. Cancel-safe in the same sense.
+    /// ended again. Let it finish rather than cancel it: cancelled while MariaDB makes its data directory, it leaves
+    /// that directory behind.
     pub async fn start(options: StackOptions) -> Result<Stack, StackError> {
         let root = Root::open(options.data.as_deref())?;
         let logs = options.logs;
         let home = |name: &str| Home::new(&root, name, logs.as_ref());
-        let (kafka, mysql, redis) = tokio::try_join!(
+        let (kafka, mysql, redis) = tokio::join!(
             start_kafka(options.kafka, home("kafka")),
             start_mysql(options.mysql, home("mysql")),
             start_redis(options.redis, home("redis")),
-        )?;
-        let (mysql, login) = mysql;
+        );
+        // Joined first and judged then: an early return would leave a half-made data directory behind.
+        let (kafka, (mysql, login), redis) = (kafka?, mysql?, redis?);
         Ok(Stack { kafka, mysql, redis, login, root })
     }
 

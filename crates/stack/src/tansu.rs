@@ -34,13 +34,15 @@ impl Recipe for TansuRecipe {
         let dir = std::path::absolute(&self.dir).map_err(StackError::io("resolving the data directory"))?;
         let storage = match self.storage {
             Storage::Memory => "memory://tansu/".to_owned(),
-            Storage::Sqlite => format!("sqlite://{}", dir.join("tansu.db").display()),
+            // Tansu takes the path of this URL as relative to where it stands, even an absolute one.
+            Storage::Sqlite => "sqlite:///tansu.db".to_owned(),
         };
         let url = format!("tcp://127.0.0.1:{}", ports[0]);
         let mut spec = ProcessSpec::new(self.name(), program)
             .args(["broker", "--storage-engine", &storage, "--listener-url", &url, "--advertised-listener-url", &url])
             // Our own log filter is not meant for the broker.
-            .env("RUST_LOG", "warn");
+            .env("RUST_LOG", "warn")
+            .env("NO_COLOR", "1");
         // It reads a `.env` file from where it stands; there is none in its own directory.
         spec.dir = Some(dir);
         Ok(spec)

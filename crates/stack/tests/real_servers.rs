@@ -1,5 +1,7 @@
 //! The real servers, for real: start, faults on purpose, data on the same port, and nobody left behind.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use std::{
     path::Path,
     process::{Command, Stdio},
