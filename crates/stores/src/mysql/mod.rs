@@ -1,1 +1,83 @@
 //! The view: everything that is read from and written to MySQL or MariaDB.
+//!
+//! Owns the connections and every SQL statement of the system. Never decides anything: stock is decided at the gate,
+//! orders are what the log says. Promise kept: the same statements run unchanged on MySQL 8.4 and MariaDB 10.11, in
+//! strict mode, in UTC, at READ COMMITTED.
+
+pub mod epochs;
+mod error;
+pub mod migrate;
+pub mod nodes;
+pub mod offsets;
+pub mod orders;
+pub mod projection;
+mod settings;
+pub mod skus;
+
+pub use error::{MySqlError, is_outage};
+pub use settings::MySqlSettings;
+
+use sqlx::mysql::{MySqlConnection, MySqlPool, MySqlPoolOptions};
+use std::time::Duration;
+
+/// How long a caller waits for a connection. The pool itself retries refused connections in this time.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// What every connection is told first. Strictness and isolation are ours to choose, never the server's default.
+const SESSION: &str = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,\
+    NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = 10; \
+    SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
+
+/// A pool of connections to one database. Cheap to clone; all clones share the pool.
+#[derive(Debug, Clone)]
+pub struct Db {
+    pool: MySqlPool,
+}
+
+impl Db {
+    /// Prepares a pool without connecting, so that a daemon can start while the database is away. Must be called
+    /// inside a tokio runtime.
+    #[must_use]
+    pub fn open(settings: &MySqlSettings) -> Self {
+        let pool = MySqlPoolOptions::new()
+            .max_connections(settings.connections_max)
+            .acquire_timeout(ACQUIRE_TIMEOUT)
+            .after_connect(|connection, _| Box::pin(prepare_session(connection)))
+            .connect_lazy_with(settings.connect_options());
+        Self { pool }
+    }
+
+    /// Asks the server whether it answers.
+    ///
+    /// # Errors
+    /// [`MySqlError`] if it does not.
+    pub async fn ping(&self) -> Result<(), MySqlError> {
+        sqlx::raw_sql("DO 1").execute(&self.pool).await?;
+        Ok(())
+    }
+
+    /// The server's version, as it names itself.
+    ///
+    /// # Errors
+    /// [`MySqlError`] if the server does not answer.
+    pub async fn server_version(&self) -> Result<String, MySqlError> {
+        Ok(sqlx::query_scalar("SELECT VERSION()").fetch_one(&self.pool).await?)
+    }
+
+    /// Closes every connection, waiting for those in use.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+
+    pub(crate) fn pool(&self) -> &MySqlPool {
+        &self.pool
+    }
+}
+
+async fn prepare_session(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
+    sqlx::raw_sql(SESSION).execute(connection).await?;
+    Ok(())
+}
+
+/// Milliseconds since 1970 by the database's clock, as an SQL expression.
+const NOW_MS: &str = "CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED)";

@@ -1,0 +1,95 @@
+//! Reading orders as the projection has them. Writing them is the projector's business alone (`projection`).
+
+use super::{Db, MySqlError};
+use flash_core::event::Order;
+use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
+use flash_core::order::OrderState;
+use sqlx::mysql::MySqlRow;
+use sqlx::{AssertSqlSafe, Row};
+
+/// One row of `orders`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrderRow {
+    /// The order; its `seq` is that of the event that put it into its state.
+    pub order: Order,
+    /// Where it stands.
+    pub state: OrderState,
+    /// Epoch of the event that put it there.
+    pub epoch: Epoch,
+    /// Time of the event that put it there, in milliseconds since 1970.
+    pub updated_at_ms: u64,
+}
+
+const COLUMNS: &str = "order_id, reservation_id, user_id, sku_id, quantity, unit_price_minor, state, epoch, seq, \
+                       idempotency_key, reserved_at_ms, expires_at_ms, updated_at_ms";
+
+/// One order by its id.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn get(db: &Db, order_id: OrderId) -> Result<Option<OrderRow>, MySqlError> {
+    let sql = format!("SELECT {COLUMNS} FROM orders WHERE order_id = ?");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(order_id.get()).fetch_optional(db.pool()).await?;
+    row.as_ref().map(read).transpose()
+}
+
+/// Orders of one SKU after `after`, by id, at most `limit`: a page for whoever rebuilds or inspects stock.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn page_of_sku(
+    db: &Db,
+    sku_id: SkuId,
+    state: OrderState,
+    after: OrderId,
+    limit: u32,
+) -> Result<Vec<OrderRow>, MySqlError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM orders WHERE sku_id = ? AND state = ? AND order_id > ? ORDER BY order_id LIMIT ?"
+    );
+    let rows = sqlx::query(AssertSqlSafe(sql))
+        .bind(sku_id.get())
+        .bind(state.as_str())
+        .bind(after.get())
+        .bind(limit)
+        .fetch_all(db.pool())
+        .await?;
+    rows.iter().map(read).collect()
+}
+
+/// Units of one SKU in each state that occupies stock: `(held, sold)`.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn occupied(db: &Db, sku_id: SkuId) -> Result<(u64, u64), MySqlError> {
+    Ok(sqlx::query_as(
+        "SELECT CAST(COALESCE(SUM(IF(state = 'RESERVED', quantity, 0)), 0) AS UNSIGNED), \
+                CAST(COALESCE(SUM(IF(state = 'CONFIRMED', quantity, 0)), 0) AS UNSIGNED) \
+         FROM orders WHERE sku_id = ? AND state IN ('RESERVED', 'CONFIRMED')",
+    )
+    .bind(sku_id.get())
+    .fetch_one(db.pool())
+    .await?)
+}
+
+/// Reads one row with exactly the columns of [`COLUMNS`].
+fn read(row: &MySqlRow) -> Result<OrderRow, MySqlError> {
+    let state: &str = row.try_get("state")?;
+    Ok(OrderRow {
+        order: Order {
+            order_id: OrderId::new(row.try_get("order_id")?),
+            reservation_id: ReservationId::new(row.try_get("reservation_id")?),
+            user_id: UserId::new(row.try_get("user_id")?),
+            sku_id: SkuId::new(row.try_get("sku_id")?),
+            quantity: row.try_get("quantity")?,
+            unit_price_minor: row.try_get("unit_price_minor")?,
+            seq: row.try_get("seq")?,
+            idempotency_key: row.try_get("idempotency_key")?,
+            reserved_at_ms: row.try_get("reserved_at_ms")?,
+            expires_at_ms: row.try_get("expires_at_ms")?,
+        },
+        state: OrderState::parse(state).ok_or_else(|| MySqlError::Foreign(format!("order state {state}")))?,
+        epoch: Epoch(row.try_get("epoch")?),
+        updated_at_ms: row.try_get("updated_at_ms")?,
+    })
+}

@@ -1,0 +1,278 @@
+//! Writing the projection: the rows of a batch and the offsets they stand for, in one transaction.
+//!
+//! Offsets move first, by compare-and-set. That takes the row locks of the partitions before anything else is touched, so
+//! of two projectors that believe to own a partition one waits and then learns that it [`Moved`](MySqlError::Moved) –
+//! and between those locks and the commit nobody else writes orders of these partitions, which makes plain reads of their
+//! states safe. Statements are text of numbers and hex literals: one round trip and one parse per table, no
+//! placeholders, nothing a buyer's key could inject into.
+
+use super::orders::OrderRow;
+use super::{Db, MySqlError};
+use flash_core::ids::{Epoch, OrderId, SkuId, UserId};
+use flash_core::order::OrderState;
+use sqlx::{AssertSqlSafe, MySql, Row, Transaction};
+use std::collections::HashMap;
+use std::fmt::Write as _;
+
+/// A step of one partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Advance {
+    /// The partition.
+    pub partition: i32,
+    /// The offset MySQL must hold for the step to be ours to make.
+    pub from: u64,
+    /// The offset after the last record of the batch; equal to `from` if only time has passed.
+    pub to: u64,
+    /// The newest fence passed.
+    pub fence_epoch: Epoch,
+    /// Everything that was in the partition by this time is applied; an older value than the stored one changes nothing.
+    pub applied_ms: u64,
+}
+
+/// One row of the ledger `inventory_audit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// The order whose stock changed.
+    pub order_id: OrderId,
+    /// The state it changed to.
+    pub reason: OrderState,
+    /// The SKU.
+    pub sku_id: SkuId,
+    /// The SKU's sequence number of the change; 0 if the log knows the reservation only by a later event.
+    pub seq: u64,
+    /// Change of the available units.
+    pub delta: i64,
+    /// Epoch of the event.
+    pub epoch: Epoch,
+    /// Where the event stands in the log.
+    pub partition: i32,
+    /// Where the event stands in the log.
+    pub offset: u64,
+    /// Time of the event in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
+/// An event that was recorded but not counted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VoidedRow {
+    /// Where the event stands in the log.
+    pub partition: i32,
+    /// Where the event stands in the log.
+    pub offset: u64,
+    /// `RESERVED`, … or `FENCE`.
+    pub event_type: &'static str,
+    /// Epoch of the event.
+    pub epoch: Epoch,
+    /// The newer fence before it.
+    pub fence_epoch: Epoch,
+    /// Time of the event in milliseconds since 1970.
+    pub at_ms: u64,
+    /// The order it was about; none for a fence.
+    pub order: Option<VoidedOrder>,
+}
+
+/// What a voided event said about an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VoidedOrder {
+    /// The order.
+    pub order_id: OrderId,
+    /// The buyer.
+    pub user_id: UserId,
+    /// The SKU.
+    pub sku_id: SkuId,
+    /// Units.
+    pub quantity: u32,
+    /// The SKU's sequence number.
+    pub seq: u64,
+}
+
+/// Everything a batch writes besides its offsets. Rows are unique by primary key and best sorted by it.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Rows {
+    /// Orders to create, or to move on if they are still reserved.
+    pub orders: Vec<OrderRow>,
+    /// Ledger rows; those that exist already stay as they are.
+    pub ledger: Vec<LedgerRow>,
+    /// Voided events.
+    pub voided: Vec<VoidedRow>,
+}
+
+/// A batch under way. Dropping it rolls everything back.
+#[derive(Debug)]
+pub struct ProjectionTx {
+    tx: Transaction<'static, MySql>,
+}
+
+impl ProjectionTx {
+    /// Begins a batch by moving the offsets.
+    ///
+    /// # Errors
+    /// [`MySqlError::Moved`] if an offset is not what `advances` expects: re-read the positions and start over from there.
+    pub async fn begin(db: &Db, topic: &str, advances: &[Advance]) -> Result<Self, MySqlError> {
+        let mut tx = db.pool().begin().await?;
+        // One fixed order of locking, so that two projectors cannot deadlock over two partitions.
+        let mut sorted: Vec<&Advance> = advances.iter().collect();
+        sorted.sort_unstable_by_key(|advance| advance.partition);
+        let mut sql = String::with_capacity(sorted.len() * 200);
+        for Advance { partition, from, to, fence_epoch, applied_ms } in sorted {
+            let _ = write!(
+                sql,
+                "UPDATE projector_offsets SET next_offset = {to}, fence_epoch = GREATEST(fence_epoch, {fence_epoch}), \
+                 applied_ms = GREATEST(applied_ms, {applied_ms}) WHERE topic = {} AND partition_id = {partition} \
+                 AND next_offset = {from};",
+                Hex(topic)
+            );
+        }
+        let hit = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await?.rows_affected();
+        if hit == advances.len() as u64 { Ok(Self { tx }) } else { Err(MySqlError::Moved) }
+    }
+
+    /// The states of those of `orders` that exist. True until the commit for orders of the advanced partitions.
+    ///
+    /// # Errors
+    /// [`MySqlError`].
+    pub async fn states(&mut self, orders: &[OrderId]) -> Result<HashMap<OrderId, OrderState>, MySqlError> {
+        if orders.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut sql = String::with_capacity(64 + orders.len() * 20);
+        sql.push_str("SELECT order_id, state FROM orders WHERE order_id IN (");
+        list(&mut sql, orders, |sql, order| write!(sql, "{order}"));
+        sql.push(')');
+        let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *self.tx).await?;
+        rows.iter()
+            .map(|row| {
+                let state: &str = row.try_get("state")?;
+                let known = OrderState::parse(state);
+                let known = known.ok_or_else(|| MySqlError::Foreign(format!("order state {state}")))?;
+                Ok((OrderId::new(row.try_get("order_id")?), known))
+            })
+            .collect()
+    }
+
+    /// Writes the rows. Writing the same rows again changes nothing.
+    ///
+    /// # Errors
+    /// [`MySqlError`]; the batch must then be dropped.
+    pub async fn write(&mut self, topic: &str, rows: &Rows) -> Result<(), MySqlError> {
+        let statements = [orders_sql(&rows.orders), ledger_sql(&rows.ledger), voided_sql(topic, &rows.voided)];
+        for sql in statements.into_iter().flatten() {
+            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.tx).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the batch durable.
+    ///
+    /// # Errors
+    /// [`MySqlError`]. Whether the commit happened is then unknown: the compare-and-set of the next attempt will tell.
+    pub async fn commit(self) -> Result<(), MySqlError> {
+        Ok(self.tx.commit().await?)
+    }
+}
+
+/// Text as a literal that needs no escaping.
+struct Hex<'a>(&'a str);
+
+impl std::fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("_ascii x'")?;
+        self.0.bytes().try_for_each(|byte| write!(f, "{byte:02x}"))?;
+        f.write_str("'")
+    }
+}
+
+/// Appends `items` separated by commas. Writing to a `String` cannot fail, so the result is dropped.
+fn list<T>(sql: &mut String, items: &[T], mut one: impl FnMut(&mut String, &T) -> std::fmt::Result) {
+    for (index, item) in items.iter().enumerate() {
+        if index > 0 {
+            sql.push(',');
+        }
+        let _ = one(sql, item);
+    }
+}
+
+/// An order changes only out of `RESERVED`, each order once. Assignments are evaluated from left to right, so `state`,
+/// which the others look at, comes last.
+fn orders_sql(orders: &[OrderRow]) -> Option<String> {
+    if orders.is_empty() {
+        return None;
+    }
+    let mut sql = String::with_capacity(1024 + orders.len() * 280);
+    sql.push_str(
+        "INSERT INTO orders (order_id, reservation_id, user_id, sku_id, quantity, unit_price_minor, state, epoch, seq, \
+         updated_at_ms, idempotency_key, reserved_at_ms, expires_at_ms) VALUES ",
+    );
+    list(&mut sql, orders, |sql, row| {
+        let order = &row.order;
+        write!(
+            sql,
+            "({},{},{},{},{},{},'{}',{},{},{},{},{},{})",
+            order.order_id,
+            order.reservation_id,
+            order.user_id,
+            order.sku_id,
+            order.quantity,
+            order.unit_price_minor,
+            row.state,
+            row.epoch,
+            order.seq,
+            row.updated_at_ms,
+            Hex(&order.idempotency_key),
+            order.reserved_at_ms,
+            order.expires_at_ms
+        )
+    });
+    sql.push_str(" ON DUPLICATE KEY UPDATE ");
+    for column in ["epoch", "seq", "updated_at_ms"] {
+        let _ = write!(
+            sql,
+            "{column} = IF(state = 'RESERVED' AND VALUES(state) <> 'RESERVED', VALUES({column}), {column}), "
+        );
+    }
+    sql.push_str("state = IF(state = 'RESERVED', VALUES(state), state)");
+    Some(sql)
+}
+
+/// The ledger is append-only, with one exception: a reservation row that had to be added without knowing its sequence
+/// number takes the number when its own event does arrive.
+fn ledger_sql(ledger: &[LedgerRow]) -> Option<String> {
+    if ledger.is_empty() {
+        return None;
+    }
+    let mut sql = String::with_capacity(512 + ledger.len() * 110);
+    sql.push_str(
+        "INSERT INTO inventory_audit (order_id, reason, sku_id, seq, delta, epoch, partition_id, offset_no, at_ms) VALUES ",
+    );
+    list(&mut sql, ledger, |sql, row| {
+        write!(
+            sql,
+            "({},'{}',{},{},{},{},{},{},{})",
+            row.order_id, row.reason, row.sku_id, row.seq, row.delta, row.epoch, row.partition, row.offset, row.at_ms
+        )
+    });
+    sql.push_str(" ON DUPLICATE KEY UPDATE seq = IF(seq = 0, VALUES(seq), seq)");
+    Some(sql)
+}
+
+fn voided_sql(topic: &str, voided: &[VoidedRow]) -> Option<String> {
+    if voided.is_empty() {
+        return None;
+    }
+    let mut sql = String::from(
+        "INSERT INTO voided_events (topic, partition_id, offset_no, event_type, epoch, fence_epoch, at_ms, order_id, \
+         user_id, sku_id, quantity, seq) VALUES ",
+    );
+    list(&mut sql, voided, |sql, row| {
+        let VoidedRow { partition, offset, event_type, epoch, fence_epoch, at_ms, order } = row;
+        write!(sql, "({},{partition},{offset},'{event_type}',{epoch},{fence_epoch},{at_ms},", Hex(topic))?;
+        match order {
+            None => sql.write_str("NULL,NULL,NULL,NULL,NULL)"),
+            Some(VoidedOrder { order_id, user_id, sku_id, quantity, seq }) => {
+                write!(sql, "{order_id},{user_id},{sku_id},{quantity},{seq})")
+            }
+        }
+    });
+    sql.push_str(" ON DUPLICATE KEY UPDATE topic = topic");
+    Some(sql)
+}

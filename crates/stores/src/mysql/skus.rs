@@ -1,0 +1,123 @@
+//! The catalogue: definitions of what is on sale, and whether Redis has ever been filled with them.
+
+use super::{Db, MySqlError, NOW_MS};
+use flash_core::ids::{Epoch, SkuId};
+use flash_core::sale::Sku;
+use sqlx::mysql::MySqlRow;
+use sqlx::{AssertSqlSafe, Row};
+use std::fmt::Write as _;
+
+/// A definition as the database holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSku {
+    /// The definition.
+    pub sku: Sku,
+    /// The epoch Redis was last filled under; `None`: never, so nothing of it can have been sold.
+    pub loaded_epoch: Option<Epoch>,
+    /// Grows with every change of the definition.
+    pub version: u64,
+}
+
+/// Most rows in one statement: about 30 kB of SQL.
+const ROWS_PER_STATEMENT: usize = 200;
+
+const COLUMNS: &str = "sku_id, name, price_minor, currency, capacity, per_user, hold_ms, opens_at_ms, closes_at_ms, \
+                       loaded_epoch, version";
+
+/// Every SKU, by id.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn list(db: &Db) -> Result<Vec<StoredSku>, MySqlError> {
+    let sql = format!("SELECT {COLUMNS} FROM skus ORDER BY sku_id");
+    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(db.pool()).await?;
+    rows.iter().map(|row| read(row).map_err(MySqlError::from)).collect()
+}
+
+/// One SKU.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn get(db: &Db, sku_id: SkuId) -> Result<Option<StoredSku>, MySqlError> {
+    let sql = format!("SELECT {COLUMNS} FROM skus WHERE sku_id = ?");
+    let row = sqlx::query(AssertSqlSafe(sql)).bind(sku_id.get()).fetch_optional(db.pool()).await?;
+    Ok(row.as_ref().map(read).transpose()?)
+}
+
+/// Creates the SKUs that are missing and brings the others to the given definition – except for their capacity, which is
+/// never changed here: stock may have been sold from it. Safe to repeat.
+///
+/// # Errors
+/// [`MySqlError`]; statements before the failed one stay applied.
+pub async fn upsert(db: &Db, skus: &[Sku]) -> Result<(), MySqlError> {
+    for chunk in skus.chunks(ROWS_PER_STATEMENT) {
+        let mut sql = String::from(
+            "INSERT INTO skus (sku_id, name, price_minor, currency, capacity, per_user, hold_ms, opens_at_ms, \
+             closes_at_ms, created_at_ms, updated_at_ms) VALUES ",
+        );
+        for index in 0..chunk.len() {
+            let comma = if index == 0 { "" } else { "," };
+            // Writing to a String cannot fail.
+            let _ = write!(sql, "{comma}(?,?,?,?,?,?,?,?,?,{NOW_MS},{NOW_MS})");
+        }
+        sql.push_str(
+            " ON DUPLICATE KEY UPDATE name = VALUES(name), price_minor = VALUES(price_minor), \
+             currency = VALUES(currency), per_user = VALUES(per_user), hold_ms = VALUES(hold_ms), \
+             opens_at_ms = VALUES(opens_at_ms), closes_at_ms = VALUES(closes_at_ms), version = version + 1, \
+             updated_at_ms = VALUES(updated_at_ms)",
+        );
+        let mut query = sqlx::query(AssertSqlSafe(sql)).persistent(false);
+        for sku in chunk {
+            query = query
+                .bind(sku.sku_id.get())
+                .bind(&sku.name)
+                .bind(sku.price_minor)
+                .bind(&sku.currency)
+                .bind(sku.capacity)
+                .bind(sku.per_user)
+                .bind(sku.hold_ms)
+                .bind(sku.opens_at_ms)
+                .bind(sku.closes_at_ms);
+        }
+        query.execute(db.pool()).await?;
+    }
+    Ok(())
+}
+
+/// Notes that Redis has been filled with these SKUs under `epoch`. A lower epoch never overwrites a higher one.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn mark_loaded(db: &Db, skus: &[SkuId], epoch: Epoch) -> Result<(), MySqlError> {
+    for chunk in skus.chunks(ROWS_PER_STATEMENT * 10) {
+        let mut sql = format!(
+            "UPDATE skus SET loaded_epoch = GREATEST(COALESCE(loaded_epoch, 0), {}) WHERE sku_id IN (",
+            epoch.0
+        );
+        for (index, sku) in chunk.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let _ = write!(sql, "{comma}{}", sku.get());
+        }
+        sql.push(')');
+        sqlx::raw_sql(AssertSqlSafe(sql)).execute(db.pool()).await?;
+    }
+    Ok(())
+}
+
+fn read(row: &MySqlRow) -> Result<StoredSku, sqlx::Error> {
+    Ok(StoredSku {
+        sku: Sku {
+            sku_id: SkuId::new(row.try_get("sku_id")?),
+            name: row.try_get("name")?,
+            price_minor: row.try_get("price_minor")?,
+            currency: row.try_get("currency")?,
+            capacity: row.try_get("capacity")?,
+            per_user: row.try_get("per_user")?,
+            hold_ms: row.try_get("hold_ms")?,
+            opens_at_ms: row.try_get("opens_at_ms")?,
+            closes_at_ms: row.try_get("closes_at_ms")?,
+        },
+        loaded_epoch: row.try_get::<Option<u64>, _>("loaded_epoch")?.map(Epoch),
+        version: row.try_get("version")?,
+    })
+}
