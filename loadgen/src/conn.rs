@@ -1,0 +1,155 @@
+//! One keep-alive connection.
+//!
+//! Owns the socket, the bytes of an unfinished response and the time-out. Never retries and never decides
+//! what a fault means. A whole response usually arrives with one read into a buffer that all connections of
+//! a thread share; only the rest of a split response is kept here.
+
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+use tokio::time::{Instant, Sleep};
+
+use crate::code::Code;
+use crate::frame::{Frame, Head, MAX_RESPONSE_BYTES, frame};
+
+/// Size of the read buffer that the connections of a thread share.
+pub(crate) const SCRATCH_BYTES: usize = 16 << 10;
+
+/// The shared read buffer.
+pub(crate) type Scratch = RefCell<Box<[u8]>>;
+
+/// A new shared read buffer.
+pub(crate) fn new_scratch() -> Scratch {
+    RefCell::new(vec![0; SCRATCH_BYTES].into_boxed_slice())
+}
+
+/// Why an exchange brought no response. The connection is useless afterwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// Closed or reset before the response was complete.
+    Lost,
+    /// Nothing complete within the time-out.
+    TimedOut,
+    /// Something that is not a response.
+    Broken,
+}
+
+impl From<Fault> for Code {
+    fn from(fault: Fault) -> Self {
+        match fault {
+            Fault::Lost => Code::ConnectionLost,
+            Fault::TimedOut => Code::TimedOut,
+            Fault::Broken => Code::BrokenResponse,
+        }
+    }
+}
+
+/// An open connection with at most one request under way.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: TcpStream,
+    carry: Vec<u8>,
+    timer: Pin<Box<Sleep>>,
+}
+
+impl Connection {
+    /// Connects within `timeout`.
+    pub(crate) async fn open(address: std::net::SocketAddr, timeout: Duration) -> io::Result<Self> {
+        let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, carry: Vec::new(), timer: Box::pin(tokio::time::sleep(timeout)) })
+    }
+
+    /// Writes as much as the socket takes at once, usually everything.
+    pub(crate) fn send_now(&self, bytes: &[u8]) -> Result<usize, Fault> {
+        match self.stream.try_write(bytes) {
+            Ok(written) => Ok(written),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(0),
+            Err(_) => Err(Fault::Lost),
+        }
+    }
+
+    /// Writes what [`Self::send_now`] left over.
+    pub(crate) async fn send_rest(&mut self, bytes: &[u8], deadline: Instant) -> Result<(), Fault> {
+        match tokio::time::timeout_at(deadline, self.stream.write_all(bytes)).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(_)) => Err(Fault::Lost),
+            Err(_) => Err(Fault::TimedOut),
+        }
+    }
+
+    /// Waits for one whole response and gives it to `read`.
+    pub(crate) async fn receive<T>(
+        &mut self,
+        scratch: &Scratch,
+        deadline: Instant,
+        read: impl Fn(Head, &[u8]) -> T,
+    ) -> Result<T, Fault> {
+        poll_fn(|cx| self.poll_receive(cx, scratch, deadline, &read)).await
+    }
+
+    fn poll_receive<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        scratch: &Scratch,
+        deadline: Instant,
+        read: &impl Fn(Head, &[u8]) -> T,
+    ) -> Poll<Result<T, Fault>> {
+        loop {
+            let mut scratch = scratch.borrow_mut();
+            let mut buffer = ReadBuf::new(&mut scratch);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buffer) {
+                Poll::Pending => return self.poll_deadline(cx, deadline).map(Err),
+                Poll::Ready(Err(_)) => return Poll::Ready(Err(Fault::Lost)),
+                Poll::Ready(Ok(())) => {}
+            }
+            if let Some(result) = self.take_in(buffer.filled(), read) {
+                return Poll::Ready(result);
+            }
+        }
+    }
+
+    /// Looks at freshly read bytes; `None` if the response goes on. No bytes at all mean the end of the stream.
+    fn take_in<T>(&mut self, fresh: &[u8], read: &impl Fn(Head, &[u8]) -> T) -> Option<Result<T, Fault>> {
+        let ended = fresh.is_empty();
+        let split = !self.carry.is_empty();
+        if split {
+            self.carry.extend_from_slice(fresh);
+        }
+        let bytes = if split { self.carry.as_slice() } else { fresh };
+        let result = match frame(bytes, ended) {
+            Frame::Complete(head, body) => Ok(read(head, &body)),
+            Frame::Broken => Err(Fault::Broken),
+            Frame::Partial if ended => Err(Fault::Lost),
+            Frame::Partial if bytes.len() > MAX_RESPONSE_BYTES => Err(Fault::Broken),
+            Frame::Partial => {
+                if !split {
+                    self.carry.extend_from_slice(fresh);
+                }
+                return None;
+            }
+        };
+        self.carry.clear();
+        Some(result)
+    }
+
+    /// The timer is not touched per request: when it fires it is moved to the current deadline, so a
+    /// connection that keeps answering costs one timer operation per time-out period.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, deadline: Instant) -> Poll<Fault> {
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if Instant::now() >= deadline {
+                return Poll::Ready(Fault::TimedOut);
+            }
+            self.timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+}

@@ -1,0 +1,198 @@
+//! The result of a run as plain data.
+//!
+//! Owns the versioned JSON shape and the derived figures (rates, percentiles). Never prints.
+
+use std::collections::BTreeMap;
+
+use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
+
+use crate::code::{Class, Code};
+use crate::plan::{SkuShare, Stage};
+use crate::shared::{EndReason, Shared};
+use crate::tally::{Connections, Replays, Slice, Tally};
+
+/// Version of the JSON shape; it grows when a field changes its meaning or goes away.
+pub const REPORT_VERSION: u32 = 1;
+
+/// What a run measured.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// [`REPORT_VERSION`].
+    pub version: u32,
+    /// How requests were paced. A closed loop hides stalls: a buyer who waits asks for nothing meanwhile.
+    pub pacing: String,
+    /// Host and port.
+    pub target: String,
+    /// Seed; the same seed gives the same users, keys and choices.
+    pub seed: u64,
+    /// The first user id of the run.
+    pub first_user_id: u64,
+    /// Load threads.
+    pub threads: usize,
+    /// The stages as planned.
+    pub stages: Vec<Stage>,
+    /// What was bought.
+    pub skus: Vec<SkuShare>,
+    /// Units per purchase.
+    pub quantity: u8,
+    /// Wall-clock start, milliseconds since 1970.
+    pub started_at_ms: u64,
+    /// From the start to the last answer.
+    pub duration_ms: u64,
+    /// Why it ended.
+    pub ended: EndReason,
+    /// Purchase requests sent, repetitions included.
+    pub requests: u64,
+    /// Purchases accepted.
+    pub wins: u64,
+    /// Units in them.
+    pub units_told: u64,
+    /// Attempts by how they ended, zero included.
+    pub outcomes: BTreeMap<String, u64>,
+    /// Sold-out answers that were final.
+    pub sold_out_final: u64,
+    /// Rates.
+    pub throughput: Throughput,
+    /// Latencies by class.
+    pub latency: Latencies,
+    /// Repetitions of won purchases.
+    pub replays: Replays,
+    /// Purchases whose outcome was unknown for a while and that ended in a refusal.
+    pub doubts_refused: u64,
+    /// Purchases whose outcome is still unknown to the buyer.
+    pub doubts_open: u64,
+    /// Connections.
+    pub connections: Connections,
+    /// Length of a slice of the timeline.
+    pub slice_ms: u64,
+    /// Attempts over time.
+    pub timeline: Vec<Slice>,
+}
+
+/// Rates over the parts of the run they are true for.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Throughput {
+    /// All requests over the whole run.
+    pub requests_per_s: f64,
+    /// How long there was stock: to the moment everything was sold out, or the whole run.
+    pub stock_lasted_ms: u64,
+    /// True if everything was sold out before the end.
+    pub sold_out: bool,
+    /// Accepted purchases per second while there was stock.
+    pub accepted_per_s: f64,
+    /// Sold-out answers per second after that; 0 if it never came to it.
+    pub sold_out_per_s: f64,
+}
+
+/// Latencies by class.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// Accepted purchases, from the buyer's first attempt.
+    pub wins: Latency,
+    /// Sold-out answers.
+    pub sold_out: Latency,
+    /// Other refusals.
+    pub refusals: Latency,
+    /// Errors.
+    pub errors: Latency,
+}
+
+/// One latency distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latency {
+    /// Number of samples; without any, all figures are 0.
+    pub count: u64,
+    /// Median.
+    pub p50_us: u64,
+    /// 95th percentile.
+    pub p95_us: u64,
+    /// 99th percentile.
+    pub p99_us: u64,
+    /// 99.9th percentile.
+    pub p999_us: u64,
+    /// Slowest.
+    pub max_us: u64,
+}
+
+impl Latency {
+    fn of(histogram: &Histogram<u64>) -> Self {
+        let at = |quantile| if histogram.is_empty() { 0 } else { histogram.value_at_quantile(quantile) };
+        Self {
+            count: histogram.len(),
+            p50_us: at(0.5),
+            p95_us: at(0.95),
+            p99_us: at(0.99),
+            p999_us: at(0.999),
+            max_us: histogram.max(),
+        }
+    }
+}
+
+impl Report {
+    /// Draws up the report from merged books.
+    pub(crate) fn new(shared: &Shared, tally: &Tally, started_at_ms: u64, ended: EndReason) -> Self {
+        let plan = &shared.plan;
+        let latency = |class: Class| Latency::of(&tally.histograms[class as usize]);
+        let refused = tally.doubts.iter().filter(|doubt| doubt.refused.is_some()).count();
+        Self {
+            version: REPORT_VERSION,
+            pacing: "closed-loop".to_owned(),
+            target: shared.target.authority.clone(),
+            seed: shared.seed,
+            first_user_id: shared.base,
+            threads: plan.threads,
+            stages: plan.stages.clone(),
+            skus: plan.skus.clone(),
+            quantity: plan.quantity,
+            started_at_ms,
+            duration_ms: tally.last_answer_us / 1_000,
+            ended,
+            requests: tally.requests,
+            wins: tally.counts[Code::Won.index()],
+            units_told: tally.told.iter().map(|told| u64::from(told.quantity)).sum(),
+            outcomes: Code::all().map(|code| (code.name().to_owned(), tally.counts[code.index()])).collect(),
+            sold_out_final: tally.final_sold_out,
+            throughput: Throughput::of(shared, tally),
+            latency: Latencies {
+                wins: latency(Class::Win),
+                sold_out: latency(Class::SoldOut),
+                refusals: latency(Class::Refusal),
+                errors: latency(Class::Error),
+            },
+            replays: tally.replays,
+            doubts_refused: refused as u64,
+            doubts_open: (tally.doubts.len() - refused) as u64,
+            connections: tally.connections,
+            slice_ms: tally.slice_ms,
+            timeline: tally.slices.clone(),
+        }
+    }
+}
+
+impl Throughput {
+    fn of(shared: &Shared, tally: &Tally) -> Self {
+        let first_us = tally.first_request_us.unwrap_or(0);
+        let last_us = tally.last_answer_us.max(first_us);
+        let sold_out_us = shared.all_sold_out_at_us().map(|at| at.clamp(first_us, last_us));
+        let stock_until_us = sold_out_us.unwrap_or(last_us);
+        // Wins of the slice in which the stock ended were decided before its end.
+        let slice_us = tally.slice_ms * 1_000;
+        let boundary = usize::try_from(stock_until_us / slice_us + 1).unwrap_or(usize::MAX);
+        let before = tally.slices.iter().take(boundary).map(|slice| u64::from(slice.wins)).sum::<u64>();
+        let after = tally.slices.iter().skip(boundary).map(|slice| u64::from(slice.sold_out)).sum::<u64>();
+        let boundary_us = (boundary as u64).saturating_mul(slice_us);
+        Self {
+            requests_per_s: rate(tally.requests, last_us - first_us),
+            stock_lasted_ms: (stock_until_us - first_us) / 1_000,
+            sold_out: sold_out_us.is_some(),
+            accepted_per_s: rate(before, stock_until_us - first_us),
+            sold_out_per_s: rate(after, last_us.saturating_sub(boundary_us)),
+        }
+    }
+}
+
+/// Events per second; 0 where no time passed.
+fn rate(events: u64, span_us: u64) -> f64 {
+    if span_us == 0 { 0.0 } else { events as f64 * 1_000_000.0 / span_us as f64 }
+}

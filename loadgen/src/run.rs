@@ -1,0 +1,172 @@
+//! Starting a run, looking at it, ending it.
+//!
+//! Owns the load threads. A [`Run`] is a handle: [`Run::snapshot`] never waits, [`Run::stop`] asks for an
+//! early end with a valid result, [`Run::join`] waits for the end and merges the books.
+
+use std::net::TcpStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::LoadError;
+use crate::plan::Plan;
+use crate::report::Report;
+use crate::shared::{EndReason, Pulse, Shared};
+use crate::tally::{Conflict, Doubt, Tally, Told};
+use crate::target::Target;
+use crate::worker::run_thread;
+
+/// How long the first connection may take.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// The numbers of a run while it goes on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Snapshot {
+    /// Time since the start.
+    pub elapsed_ms: u64,
+    /// Planned length.
+    pub duration_ms: u64,
+    /// Buyers at work.
+    pub buyers: u64,
+    /// Requests sent.
+    pub requests: u64,
+    /// Purchases accepted.
+    pub wins: u64,
+    /// Sold-out answers.
+    pub sold_out: u64,
+    /// Other refusals.
+    pub refusals: u64,
+    /// Errors.
+    pub errors: u64,
+    /// Failed connects.
+    pub connect_failures: u64,
+    /// 99th percentile of wins so far, of the slowest thread.
+    pub win_p99_us: u64,
+    /// 99th percentile of sold-out answers so far, of the slowest thread.
+    pub sold_out_p99_us: u64,
+    /// True once everything is sold out.
+    pub all_sold_out: bool,
+}
+
+/// Everything a finished run left behind.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// What was measured.
+    pub report: Report,
+    /// Every purchase that was answered 200, once per key.
+    pub told: Vec<Told>,
+    /// Every purchase that was in doubt and not answered 200 in the end.
+    pub doubts: Vec<Doubt>,
+    /// Every key that got two answers.
+    pub conflicts: Vec<Conflict>,
+}
+
+/// A running load test.
+#[derive(Debug)]
+pub struct Run {
+    shared: Arc<Shared>,
+    started_at_ms: u64,
+    threads: Vec<JoinHandle<Result<(Tally, EndReason), LoadError>>>,
+}
+
+/// Stops a run from anywhere, for signal handlers.
+#[derive(Debug, Clone)]
+pub struct Stopper(Arc<Shared>);
+
+impl Stopper {
+    /// Asks for an early end: no new purchases, those under way are settled.
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
+
+/// Checks the plan and the target, then starts the load threads. Blocks for one connect.
+pub fn start(plan: Plan) -> Result<Run, LoadError> {
+    plan.check()?;
+    let target = Target::resolve(&plan.target, plan.allow_remote.as_deref())?;
+    TcpStream::connect_timeout(&target.address, PROBE_TIMEOUT)
+        .map_err(|source| LoadError::Unreachable { target: plan.target.clone(), source })?;
+    let seed = plan.seed.unwrap_or_else(rand::random);
+    let threads = plan.threads;
+    let shared = Arc::new(Shared::new(plan, target, seed));
+    let started_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+    let mut run = Run {
+        shared: Arc::clone(&shared),
+        started_at_ms: u64::try_from(started_at_ms).unwrap_or(u64::MAX),
+        threads: Vec::with_capacity(threads),
+    };
+    for thread in 0..threads {
+        let shared = Arc::clone(&shared);
+        let handle = std::thread::Builder::new()
+            .name(format!("load-{thread}"))
+            .spawn(move || run_thread(&shared, thread))
+            .map_err(|e| LoadError::Internal(format!("cannot start a load thread: {e}")))?;
+        run.threads.push(handle);
+    }
+    Ok(run)
+}
+
+impl Run {
+    /// The numbers at this moment.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let pulses = &self.shared.pulses;
+        let sum = |of: fn(&Pulse) -> &AtomicU64| pulses.iter().map(|pulse| of(pulse).load(Relaxed)).sum();
+        let max = |of: fn(&Pulse) -> &AtomicU64| pulses.iter().map(|pulse| of(pulse).load(Relaxed)).max();
+        Snapshot {
+            elapsed_ms: self.shared.now_us() / 1_000,
+            duration_ms: self.shared.plan.duration_ms(),
+            buyers: sum(|pulse| &pulse.buyers),
+            requests: sum(|pulse| &pulse.requests),
+            wins: sum(|pulse| &pulse.wins),
+            sold_out: sum(|pulse| &pulse.sold_out),
+            refusals: sum(|pulse| &pulse.refusals),
+            errors: sum(|pulse| &pulse.errors),
+            connect_failures: sum(|pulse| &pulse.connect_failures),
+            win_p99_us: max(|pulse| &pulse.win_p99_us).unwrap_or(0),
+            sold_out_p99_us: max(|pulse| &pulse.sold_out_p99_us).unwrap_or(0),
+            all_sold_out: self.shared.all_sold_out_at_us().is_some(),
+        }
+    }
+
+    /// True once every load thread has ended; [`Self::join`] does not wait then.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.threads.iter().all(JoinHandle::is_finished)
+    }
+
+    /// A handle that can end the run early.
+    #[must_use]
+    pub fn stopper(&self) -> Stopper {
+        Stopper(Arc::clone(&self.shared))
+    }
+
+    /// Asks for an early end.
+    pub fn stop(&self) {
+        self.shared.stop();
+    }
+
+    /// Waits for the end and draws up the result.
+    pub fn join(mut self) -> Result<Finished, LoadError> {
+        let mut merged: Option<(Tally, EndReason)> = None;
+        for thread in std::mem::take(&mut self.threads) {
+            let (tally, reason) =
+                thread.join().map_err(|_| LoadError::Internal("a load thread panicked".to_owned()))??;
+            match &mut merged {
+                None => merged = Some((tally, reason)),
+                Some((sum, _)) => sum.merge(tally)?,
+            }
+        }
+        let (tally, reason) = merged.ok_or_else(|| LoadError::Internal("no load thread".to_owned()))?;
+        let report = Report::new(&self.shared, &tally, self.started_at_ms, reason);
+        Ok(Finished { report, told: tally.told, doubts: tally.doubts, conflicts: tally.conflicts })
+    }
+}
+
+impl Drop for Run {
+    /// A run that nobody waits for any more must not go on.
+    fn drop(&mut self) {
+        self.shared.stop();
+    }
+}
