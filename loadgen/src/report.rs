@@ -28,6 +28,8 @@ pub struct Report {
     pub seed: u64,
     /// The first user id of the run.
     pub first_user_id: u64,
+    /// The last user id that may have been used; ids between the two belong to this run alone.
+    pub last_user_id: u64,
     /// Load threads.
     pub threads: usize,
     /// The stages as planned.
@@ -141,6 +143,7 @@ impl Report {
             target: shared.target.authority.clone(),
             seed: shared.seed,
             first_user_id: shared.base,
+            last_user_id: tally.last_user_id.max(shared.base),
             threads: plan.threads,
             stages: plan.stages.clone(),
             skus: plan.skus.clone(),

@@ -109,6 +109,7 @@ pub(crate) struct Tally {
     pub(crate) conflicts: Vec<Conflict>,
     pub(crate) first_request_us: Option<u64>,
     pub(crate) last_answer_us: u64,
+    pub(crate) last_user_id: u64,
 }
 
 impl Tally {
@@ -129,6 +130,7 @@ impl Tally {
             conflicts: Vec::new(),
             first_request_us: None,
             last_answer_us: 0,
+            last_user_id: 0,
         })
     }
 
@@ -191,6 +193,7 @@ impl Tally {
         self.conflicts.extend(other.conflicts);
         self.first_request_us = [self.first_request_us, other.first_request_us].into_iter().flatten().min();
         self.last_answer_us = self.last_answer_us.max(other.last_answer_us);
+        self.last_user_id = self.last_user_id.max(other.last_user_id);
         Ok(())
     }
 }

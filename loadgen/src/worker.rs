@@ -87,6 +87,7 @@ impl Worker {
         let cursor = self.cursor.get();
         self.cursor.set(if cursor + 1 >= rotation.len() { 0 } else { cursor + 1 });
         let number = self.numbers.borrow_mut().draw();
+        self.tally.borrow_mut().last_user_id = number;
         Purchase { sku: usize::from(rotation[cursor]), user_id: number, key: number }
     }
 
