@@ -1,5 +1,7 @@
 //! The engine against a real server on loopback, well-behaved and not.
 
+#![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
+
 mod shop;
 
 use std::collections::HashSet;

@@ -21,7 +21,6 @@ pub(crate) enum Act {
 
 /// A purchase as the shop reads it.
 pub(crate) struct Wish {
-    pub(crate) user: String,
     pub(crate) sku: String,
     pub(crate) key: String,
     /// How many requests came before this one, over all connections.
@@ -136,7 +135,7 @@ async fn attend(shop: Arc<Shop>, script: Arc<Script>, mut stream: TcpStream) {
             let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let text = |name: &str| json[name].as_str().unwrap().to_owned();
             let number = shop.requests.fetch_add(1, Relaxed);
-            let wish = Wish { user: text("userId"), sku: text("skuId"), key: text("idempotencyKey"), number };
+            let wish = Wish { sku: text("skuId"), key: text("idempotencyKey"), number };
             script(&shop, &wish)
         };
         for act in acts {
