@@ -1,1 +1,13 @@
 //! The log: topics, the producer that records events, the consumer the projector reads with, and the control topic.
+
+pub mod admin;
+pub mod consumer;
+pub mod dead_letter;
+mod settings;
+
+pub use settings::KafkaSettings;
+
+/// An error of the Kafka client or of a broker, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error("Kafka: {0}")]
+pub struct KafkaError(#[from] rdkafka::error::KafkaError);

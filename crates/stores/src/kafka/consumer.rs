@@ -1,0 +1,215 @@
+//! Reading the log. Positions come from whoever reads (the projector keeps them in MySQL), never from the group: the
+//! group only says which partitions are ours.
+//!
+//! Promise kept: after a rebalance nothing is delivered until [`LogConsumer::read_from`] has said from where. The
+//! assignment is therefore not made inside the rebalance callback, which would have to wait for MySQL, but handed to the
+//! polling loop; the client keeps its membership alive meanwhile.
+
+use super::{KafkaError, KafkaSettings};
+use rdkafka::client::ClientContext;
+use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
+use rdkafka::error::KafkaError as RdKafkaError;
+use rdkafka::message::{BorrowedMessage, Message};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::types::RDKafkaRespErr;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+/// A consumer of the topic `order-events`. Not shared: one thread polls it.
+pub struct LogConsumer {
+    consumer: BaseConsumer<Assignments>,
+    topic: String,
+}
+
+/// One record, borrowed from the client's buffer.
+pub struct LogRecord<'a>(BorrowedMessage<'a>);
+
+impl LogRecord<'_> {
+    /// Its partition.
+    #[must_use]
+    pub fn partition(&self) -> i32 {
+        self.0.partition()
+    }
+
+    /// Its place in the partition.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.0.offset().unsigned_abs()
+    }
+
+    /// When it was appended or produced, in milliseconds since 1970; 0 if the record does not say.
+    #[must_use]
+    pub fn timestamp_ms(&self) -> u64 {
+        self.0.timestamp().to_millis().and_then(|ms| u64::try_from(ms).ok()).unwrap_or(0)
+    }
+
+    /// Its payload; empty if it has none.
+    #[must_use]
+    pub fn payload(&self) -> &[u8] {
+        self.0.payload().unwrap_or_default()
+    }
+}
+
+/// What a rebalance decided, until the polling loop fetches it.
+#[derive(Default)]
+struct Assignments {
+    changed: Mutex<Option<Vec<i32>>>,
+}
+
+impl Assignments {
+    fn set(&self, partitions: Vec<i32>) {
+        *self.changed.lock().unwrap_or_else(PoisonError::into_inner) = Some(partitions);
+    }
+}
+
+impl ClientContext for Assignments {}
+
+impl ConsumerContext for Assignments {
+    fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
+        if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.set(
+                list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect(),
+            );
+        } else {
+            // Revoked, lost or failed: stop reading at once; what was read but not committed is read again elsewhere.
+            self.set(Vec::new());
+            if let Err(error) = consumer.unassign() {
+                tracing::warn!(%error, "could not give partitions back");
+            }
+        }
+    }
+}
+
+impl LogConsumer {
+    /// Joins the projector group: partitions are shared with the other members and arrive through
+    /// [`LogConsumer::take_assignment`].
+    ///
+    /// # Errors
+    /// [`KafkaError`] if the client cannot be created. Brokers that are away are not an error; the client keeps trying.
+    pub fn join(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+        let consumer = Self::create(settings, &settings.group_projector())?;
+        consumer.consumer.subscribe(&[&consumer.topic])?;
+        Ok(consumer)
+    }
+
+    /// Reads without a group: the caller says which partitions with [`LogConsumer::read_from`].
+    ///
+    /// # Errors
+    /// As [`LogConsumer::join`].
+    pub fn standalone(settings: &KafkaSettings) -> Result<Self, KafkaError> {
+        // The client insists on a group name; nothing is ever sent to it.
+        Self::create(settings, &format!("{}.standalone", settings.group_projector()))
+    }
+
+    fn create(settings: &KafkaSettings, group: &str) -> Result<Self, KafkaError> {
+        let mut config = settings.client("projector");
+        config
+            .set("group.id", group)
+            .set("enable.auto.commit", "false")
+            .set("enable.auto.offset.store", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("isolation.level", "read_uncommitted")
+            // A member that was killed should be missed soon; the group takes over within this time.
+            .set("session.timeout.ms", "10000")
+            .set("heartbeat.interval.ms", "1000")
+            .set("max.poll.interval.ms", "300000")
+            // Some brokers answer an idle fetch only after this wait; short, so that a first event is not late.
+            .set("fetch.wait.max.ms", "20")
+            .set("fetch.error.backoff.ms", "100")
+            .set("topic.metadata.refresh.interval.ms", "30000")
+            // What may wait decoded in memory; a few batches are enough to keep the projector busy.
+            .set("queued.max.messages.kbytes", "16384")
+            .set("queued.min.messages", "20000");
+        let consumer = config.create_with_context(Assignments::default())?;
+        Ok(Self { consumer, topic: settings.topic_events() })
+    }
+
+    /// The topic that is read.
+    #[must_use]
+    pub fn topic(&self) -> &str {
+        &self.topic
+    }
+
+    /// Waits for the next record. `None`: nothing within `timeout`, or a rebalance happened.
+    ///
+    /// # Errors
+    /// [`KafkaError`]: the client recovers by itself; the caller only reports it.
+    pub fn poll(&self, timeout: Duration) -> Result<Option<LogRecord<'_>>, KafkaError> {
+        match self.consumer.poll(timeout) {
+            None | Some(Err(RdKafkaError::PartitionEOF(_))) => Ok(None),
+            Some(Ok(message)) => Ok(Some(LogRecord(message))),
+            Some(Err(error)) => Err(error.into()),
+        }
+    }
+
+    /// The partitions that are ours since the last rebalance, once. Until they are given to
+    /// [`LogConsumer::read_from`], nothing is read.
+    pub fn take_assignment(&self) -> Option<Vec<i32>> {
+        self.consumer.context().changed.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Reads these partitions from these offsets on, and no others. What was fetched before is dropped.
+    ///
+    /// # Errors
+    /// [`KafkaError`] if the client refuses the assignment.
+    pub fn read_from(&self, positions: &[(i32, u64)]) -> Result<(), KafkaError> {
+        Ok(self.consumer.assign(&self.list(positions)?)?)
+    }
+
+    /// Where each partition ends right now: the offset its next record will get. One request for all of them.
+    ///
+    /// # Errors
+    /// [`KafkaError`] if a broker does not answer in time.
+    pub fn ends(&self, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, u64)>, KafkaError> {
+        self.bounds(partitions, Offset::End, timeout)
+    }
+
+    /// Where each partition begins right now: the oldest record that is still kept.
+    ///
+    /// # Errors
+    /// As [`LogConsumer::ends`].
+    pub fn starts(&self, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, u64)>, KafkaError> {
+        self.bounds(partitions, Offset::Beginning, timeout)
+    }
+
+    fn bounds(&self, partitions: &[i32], bound: Offset, timeout: Duration) -> Result<Vec<(i32, u64)>, KafkaError> {
+        if partitions.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut query = TopicPartitionList::with_capacity(partitions.len());
+        for partition in partitions {
+            query.add_partition_offset(&self.topic, *partition, bound)?;
+        }
+        let answer = self.consumer.offsets_for_times(query, timeout)?;
+        answer
+            .elements()
+            .iter()
+            .map(|element| {
+                element.error()?;
+                match element.offset() {
+                    Offset::Offset(offset) => Ok((element.partition(), offset.unsigned_abs())),
+                    other => Err(RdKafkaError::SetPartitionOffset(rdkafka::types::RDKafkaErrorCode::InvalidArgument))
+                        .inspect_err(|_| tracing::debug!(?other, "a partition's bound is not an offset")),
+                }
+            })
+            .collect::<Result<_, _>>()
+            .map_err(KafkaError)
+    }
+
+    /// Tells the group how far we are, for tools that show lag. Nothing here ever reads it back, so nobody waits for it.
+    pub fn report(&self, positions: &[(i32, u64)]) {
+        let committed = self.list(positions).and_then(|list| Ok(self.consumer.commit(&list, CommitMode::Async)?));
+        if let Err(error) = committed {
+            tracing::debug!(%error, "could not report offsets to the group");
+        }
+    }
+
+    fn list(&self, positions: &[(i32, u64)]) -> Result<TopicPartitionList, KafkaError> {
+        let mut list = TopicPartitionList::with_capacity(positions.len());
+        for (partition, offset) in positions {
+            let offset = Offset::Offset(i64::try_from(*offset).unwrap_or(i64::MAX));
+            list.add_partition_offset(&self.topic, *partition, offset)?;
+        }
+        Ok(list)
+    }
+}

@@ -1,0 +1,121 @@
+//! The control topic `stock-epochs`: appending epoch records, and reading all of them to the end.
+//!
+//! A read is *complete* when everything up to the end offset, asked for after the read began, has been applied. Only a
+//! complete read extends a daemon's lease (DESIGN section 5), so a broker that cannot be reached can never keep one alive.
+
+use super::KafkaSettings;
+use flash_core::epoch::{EpochRecord, EpochView};
+use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::message::Message;
+use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use std::time::{Duration, Instant};
+
+/// Why the control topic could not be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum EpochTopicError {
+    /// The broker.
+    #[error("stock-epochs: {0}")]
+    Kafka(#[from] KafkaError),
+    /// The end was not reached in time.
+    #[error("stock-epochs: the end was not reached in {0:?}")]
+    Slow(Duration),
+    /// A record is not an epoch record. Nobody may sell past something they do not understand.
+    #[error("stock-epochs: record at offset {offset} is not an epoch record: {error}")]
+    Malformed {
+        /// Its offset.
+        offset: i64,
+        /// What is wrong with it.
+        error: serde_json::Error,
+    },
+    /// The record could not be delivered.
+    #[error("stock-epochs: the record was not acknowledged")]
+    NotAcknowledged,
+}
+
+/// Reads the topic from its beginning and keeps up with it. Every call blocks; it lives on a thread of its own.
+pub struct EpochReader {
+    consumer: BaseConsumer,
+    topic: String,
+    next_offset: i64,
+    view: EpochView,
+}
+
+impl EpochReader {
+    /// A reader that has seen nothing yet.
+    ///
+    /// # Errors
+    /// If the library refuses the settings.
+    pub fn new(kafka: &KafkaSettings) -> Result<Self, EpochTopicError> {
+        let topic = kafka.topic_epochs();
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &kafka.brokers)
+            .set("group.id", "flash-epochs-unused")
+            .set("enable.auto.commit", "false")
+            .set("auto.offset.reset", "earliest")
+            .set("fetch.wait.max.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000")
+            .create()?;
+        let mut partitions = TopicPartitionList::new();
+        partitions.add_partition_offset(&topic, 0, Offset::Beginning)?;
+        consumer.assign(&partitions)?;
+        Ok(Self { consumer, topic, next_offset: 0, view: EpochView::default() })
+    }
+
+    /// What is known so far.
+    #[must_use]
+    pub fn view(&self) -> &EpochView {
+        &self.view
+    }
+
+    /// Reads to the end of the topic. `start_ms` is the time at which the caller began, on the clock its lease is
+    /// measured with; only a complete read counts from it.
+    ///
+    /// # Errors
+    /// [`EpochTopicError`]; the view then keeps what it had and the lease is not extended.
+    pub fn read_to_end(&mut self, start_ms: u64, patience: Duration) -> Result<(), EpochTopicError> {
+        let deadline = Instant::now() + patience;
+        let (_, end) = self.consumer.fetch_watermarks(&self.topic, 0, patience)?;
+        while self.next_offset < end {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(EpochTopicError::Slow(patience));
+            }
+            match self.consumer.poll(left) {
+                None => {}
+                Some(Err(error)) => return Err(error.into()),
+                Some(Ok(message)) => {
+                    let offset = message.offset();
+                    let payload = message.payload().unwrap_or_default();
+                    let record: EpochRecord =
+                        serde_json::from_slice(payload).map_err(|error| EpochTopicError::Malformed { offset, error })?;
+                    self.view.apply(record);
+                    self.next_offset = offset + 1;
+                }
+            }
+        }
+        self.view.completed(start_ms);
+        Ok(())
+    }
+}
+
+/// Appends an epoch record and waits for its acknowledgement by all in-sync replicas. Blocks.
+///
+/// The key is the epoch and state, so that compaction keeps every epoch's last word.
+///
+/// # Errors
+/// [`EpochTopicError::NotAcknowledged`]: the record may still appear; epochs are unique, so that is harmless.
+pub fn append(kafka: &KafkaSettings, record: &EpochRecord, patience: Duration) -> Result<(), EpochTopicError> {
+    let producer: BaseProducer = ClientConfig::new()
+        .set("bootstrap.servers", &kafka.brokers)
+        .set("enable.idempotence", "true")
+        .set("acks", "all")
+        .set("message.timeout.ms", patience.as_millis().to_string())
+        .create()?;
+    let payload = serde_json::to_vec(record).map_err(|error| EpochTopicError::Malformed { offset: -1, error })?;
+    let key = format!("{}:{:?}", record.epoch, record.state);
+    let topic = kafka.topic_epochs();
+    producer.send(BaseRecord::to(&topic).partition(0).key(&key).payload(&payload)).map_err(|(error, _)| error)?;
+    producer.flush(patience + Duration::from_secs(1)).map_err(|_| EpochTopicError::NotAcknowledged)
+}

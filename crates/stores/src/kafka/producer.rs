@@ -1,0 +1,183 @@
+//! Recording events: an idempotent producer with acks=all, and an answer for every event.
+//!
+//! Promise kept here: an acknowledgement means that the log has the event. Everything else – a time-out, a refusal, a
+//! lost connection – is reported as what it proves: [`Delivery::NeverSent`] only where the library guarantees that the
+//! event is not and will not be in the log, [`Delivery::Unknown`] otherwise.
+
+use super::KafkaSettings;
+use rdkafka::ClientConfig;
+use rdkafka::ClientContext;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{DeliveryResult, Message};
+use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// What became of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// All in-sync replicas have it.
+    Acknowledged {
+        /// Partition of `order-events`.
+        partition: i32,
+        /// Offset in that partition.
+        offset: i64,
+    },
+    /// It was not handed to the library: it is not in the log and never will be.
+    NeverSent,
+    /// It may be in the log, now or later.
+    Unknown,
+}
+
+/// How events are produced.
+#[derive(Debug, Clone, Copy)]
+pub struct RecorderSettings {
+    /// How long events are gathered for one request.
+    pub linger: Duration,
+    /// How long delivery is tried before it is given up as unknown.
+    pub message_timeout: Duration,
+    /// Most events in the queue.
+    pub queue_max: usize,
+}
+
+struct Answering {
+    fatal: Arc<AtomicBool>,
+    unanswered: Arc<AtomicU64>,
+}
+
+impl ClientContext for Answering {
+    fn error(&self, error: KafkaError, reason: &str) {
+        if error.rdkafka_error_code() == Some(RDKafkaErrorCode::Fatal) {
+            self.fatal.store(true, Ordering::Release);
+        }
+        tracing::warn!(%error, reason, "Kafka producer");
+    }
+}
+
+impl ProducerContext for Answering {
+    type DeliveryOpaque = Box<oneshot::Sender<Delivery>>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+        let delivery = match result {
+            Ok(message) => Delivery::Acknowledged { partition: message.partition(), offset: message.offset() },
+            Err((error, _)) => {
+                tracing::debug!(%error, "event not acknowledged");
+                Delivery::Unknown
+            }
+        };
+        // The buyer may have given up waiting; the event is in the log all the same.
+        let _ = waiting.send(delivery);
+    }
+}
+
+/// Records events. Cheap to share behind an `Arc`; wait-free apart from the library's own queue.
+pub struct Recorder {
+    settings: ClientConfig,
+    topic: String,
+    producer: RwLock<Arc<ThreadedProducer<Answering>>>,
+    fatal: Arc<AtomicBool>,
+    unanswered: Arc<AtomicU64>,
+}
+
+impl Recorder {
+    /// Makes a producer; it connects in the background.
+    ///
+    /// # Errors
+    /// If the library refuses the settings.
+    pub fn new(kafka: &KafkaSettings, settings: &RecorderSettings) -> Result<Self, KafkaError> {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &kafka.brokers)
+            .set("enable.idempotence", "true")
+            .set("acks", "all")
+            .set("compression.type", "lz4")
+            .set("linger.ms", settings.linger.as_millis().to_string())
+            .set("message.timeout.ms", settings.message_timeout.as_millis().to_string())
+            .set("queue.buffering.max.messages", settings.queue_max.to_string())
+            .set("socket.nagle.disable", "true")
+            .set("reconnect.backoff.ms", "50")
+            .set("reconnect.backoff.max.ms", "1000");
+        let fatal = Arc::new(AtomicBool::new(false));
+        let unanswered = Arc::new(AtomicU64::new(0));
+        let producer = make(&config, &fatal, &unanswered)?;
+        Ok(Self { settings: config, topic: kafka.topic_events(), producer: RwLock::new(producer), fatal, unanswered })
+    }
+
+    /// Hands an event to the producer and returns where its fate will be told. Never waits.
+    ///
+    /// # Errors
+    /// [`Delivery::NeverSent`] when the queue is full or the library refuses the record.
+    pub fn record(&self, key: &str, payload: &[u8]) -> Result<oneshot::Receiver<Delivery>, Delivery> {
+        let (waiting, fate) = oneshot::channel();
+        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(waiting)).key(key).payload(payload);
+        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        match self.current().send(record) {
+            Ok(()) => Ok(fate),
+            Err((error, _)) => {
+                self.unanswered.fetch_sub(1, Ordering::Relaxed);
+                tracing::debug!(%error, "event refused by the producer's queue");
+                Err(Delivery::NeverSent)
+            }
+        }
+    }
+
+    /// Events handed over whose fate is not known yet.
+    #[must_use]
+    pub fn unanswered(&self) -> u64 {
+        self.unanswered.load(Ordering::Relaxed)
+    }
+
+    /// Replaces a producer that has reported a fatal error (the broker forgot its sequence numbers, for instance); call
+    /// it now and then. Events still in the old one are reported as unknown by its purge.
+    ///
+    /// # Errors
+    /// If the library refuses to make another producer.
+    pub fn heal(&self) -> Result<bool, KafkaError> {
+        if !self.fatal.swap(false, Ordering::AcqRel) {
+            return Ok(false);
+        }
+        let fresh = make(&self.settings, &self.fatal, &self.unanswered)?;
+        let mut producer = self.producer.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        *producer = fresh;
+        tracing::warn!("the Kafka producer had failed for good and was replaced");
+        Ok(true)
+    }
+
+    /// Fetches metadata and the producer id, so that the first buyer does not pay for them.
+    ///
+    /// # Errors
+    /// If the brokers or the topic cannot be reached within `patience`. Blocks; call it off the runtime.
+    pub fn warm_up(&self, patience: Duration) -> Result<(), KafkaError> {
+        let producer = self.current();
+        let metadata = producer.client().fetch_metadata(Some(&self.topic), patience)?;
+        match metadata.topics().first().and_then(|topic| topic.error()) {
+            Some(error) => Err(KafkaError::MetadataFetch(error.into())),
+            None => Ok(()),
+        }
+    }
+
+    /// Waits until every event is answered, at most `patience`. Dropping a producer purges its queue, so a daemon that
+    /// stops must call this. Blocks; call it off the runtime.
+    ///
+    /// # Errors
+    /// If events are left unanswered.
+    pub fn flush(&self, patience: Duration) -> Result<(), KafkaError> {
+        self.current().flush(patience)
+    }
+
+    fn current(&self) -> Arc<ThreadedProducer<Answering>> {
+        Arc::clone(&self.producer.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+}
+
+fn make(
+    config: &ClientConfig,
+    fatal: &Arc<AtomicBool>,
+    unanswered: &Arc<AtomicU64>,
+) -> Result<Arc<ThreadedProducer<Answering>>, KafkaError> {
+    let context = Answering { fatal: Arc::clone(fatal), unanswered: Arc::clone(unanswered) };
+    Ok(Arc::new(config.create_with_context(context)?))
+}
