@@ -1,0 +1,76 @@
+//! The command line: one variant per command, each with its own file under `commands/`.
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+use crate::commands::up::UpArgs;
+
+const EXAMPLES: &str = "\
+Examples:
+  flashctl up                          the whole system in the foreground, until Ctrl-C
+  flashctl up --data ./site            the same, and keep the data
+  flashctl up --kafka apache           with Apache Kafka as the broker
+  flashctl up -o json                  one line on stdout when ready: addresses and environment";
+
+/// Operate a flash sale.
+#[derive(Debug, Parser)]
+#[command(name = "flashctl", version, before_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 ok · 1 failed · 2 usage · 3 finished but found something · \
+    4 a dependency is unreachable · 130 interrupted")]
+pub(crate) struct Cli {
+    /// How the answer is printed on stdout.
+    #[arg(short, long, global = true, value_enum, default_value_t = Output::Text)]
+    pub(crate) output: Output,
+    /// When to use colour (NO_COLOR is respected).
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN")]
+    pub(crate) color: Color,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// All commands, in the order in which an operator meets them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Up(UpArgs),
+}
+
+/// Form of the answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Output {
+    /// For people.
+    Text,
+    /// For programs.
+    Json,
+}
+
+/// When to colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_leads_with_examples() {
+        let help = Cli::command().render_long_help().to_string();
+        assert!(help.starts_with("Examples:"), "{help}");
+        for command in Cli::command().get_subcommands_mut() {
+            let help = command.render_long_help().to_string();
+            assert!(help.starts_with("Examples:"), "{}: {help}", command.get_name());
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! One file per command. To add one: its module here, its variant in [`crate::args::Command`], its line below.
+
+pub(crate) mod up;
+
+use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
+
+/// Runs the command that was asked for.
+pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, Failure> {
+    match command {
+        Command::Up(args) => up::run(args, terminal).await,
+    }
+}

@@ -1,0 +1,171 @@
+//! `flashctl up`: the whole system in the foreground, every line of it prefixed on stderr, until it is told to stop.
+
+use std::{ffi::OsString, path::PathBuf};
+
+use clap::Args;
+use flash_stack::{KafkaChoice, LogLine, MysqlChoice, RedisChoice, StackOptions, log_channel};
+use tokio::sync::mpsc;
+
+use crate::{
+    args::Output,
+    exit::Exit,
+    interrupt::Interrupt,
+    report::Failure,
+    site::{DaemonOptions, Site, SiteOptions},
+    terminal::Terminal,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  flashctl up                          everything, temporary data, until Ctrl-C
+  flashctl up --data ./site            keep the data and find it again next time
+  flashctl up --kafka tansu-sqlite     a broker whose records survive kill -9
+  flashctl up --redis redis://10.0.0.5:6379 --kafka 10.0.0.6:9092
+  flashctl up --no-flashd              only the servers, for a daemon of your own
+  flashctl up -o json | head -1        addresses and environment for a script";
+
+/// Keep the whole system running in the foreground.
+///
+/// Starts Redis, MariaDB or MySQL, a Kafka-protocol broker and flashd on loopback ports, and stops all of them on
+/// Ctrl-C or SIGTERM (exit code 0; a second signal exits at once). Servers that were not started here are never
+/// touched. If one of ours dies, the rest is stopped and the exit code is 1.
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct UpArgs {
+    /// The broker: tansu, tansu-sqlite, apache, or HOST:PORT of one that runs elsewhere.
+    #[arg(long, default_value = "tansu", value_name = "BROKER")]
+    kafka: KafkaChoice,
+    /// Use this Redis instead of starting one.
+    #[arg(long, default_value = "start", hide_default_value = true, value_name = "URL")]
+    redis: RedisChoice,
+    /// Use this MySQL or MariaDB instead of starting one.
+    #[arg(long, default_value = "start", hide_default_value = true, value_name = "URL")]
+    mysql: MysqlChoice,
+    /// Keep data in this directory; without it all data is temporary.
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// Port of the API; 0 takes any free one. [default: 3000 if free]
+    #[arg(long)]
+    port: Option<u16>,
+    /// The flashd to run. [default: the one next to flashctl]
+    #[arg(long, value_name = "PATH")]
+    flashd: Option<PathBuf>,
+    /// Start the servers only.
+    #[arg(long, conflicts_with_all = ["flashd", "port", "flashd_args"])]
+    no_flashd: bool,
+    /// Arguments for flashd, after `--`.
+    #[arg(last = true, value_name = "FLASHD_ARGS")]
+    flashd_args: Vec<OsString>,
+}
+
+/// Runs until a signal comes or a part dies.
+pub(crate) async fn run(args: UpArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let mut interrupt = Interrupt::listen()?;
+    let (logs, lines) = log_channel();
+    let printer = print_lines(lines, *terminal);
+    let result = up(args, logs, terminal, &mut interrupt).await;
+    // All senders are gone with the processes; what they said last is printed before we end.
+    _ = tokio::task::spawn_blocking(move || printer.join()).await;
+    result
+}
+
+async fn up(
+    args: UpArgs,
+    logs: flash_stack::LogSender,
+    terminal: &Terminal,
+    interrupt: &mut Interrupt,
+) -> Result<Exit, Failure> {
+    terminal.talk(&terminal.dim("starting – stop with Ctrl-C"));
+    let site = Site::start(args.into_options(logs)).await?;
+    let unready = tokio::select! {
+        reason = site.unready_reason() => reason,
+        // Asked to stop before it was ready: nothing is announced.
+        () = interrupt.requested() => {
+            stop(site, terminal).await;
+            return Ok(Exit::Interrupted);
+        }
+    };
+    if let Err(failure) = announce(&site, unready, terminal) {
+        stop(site, terminal).await;
+        return Err(failure);
+    }
+    let died = tokio::select! {
+        died = site.first_exit() => Some(died),
+        () = interrupt.requested() => None,
+    };
+    stop(site, terminal).await;
+    match died {
+        None => Ok(Exit::Ok),
+        Some((name, exit, last_lines)) => {
+            let lines: String = last_lines.iter().map(|line| format!("\n    {line}")).collect();
+            Err(Failure::message(format!("{name} ended unexpectedly ({exit}); its last lines:{lines}")))
+        }
+    }
+}
+
+impl UpArgs {
+    fn into_options(self, logs: flash_stack::LogSender) -> SiteOptions {
+        let daemon = DaemonOptions { program: self.flashd, port: self.port, args: self.flashd_args };
+        SiteOptions {
+            stack: StackOptions {
+                kafka: self.kafka,
+                redis: self.redis,
+                mysql: self.mysql,
+                data: self.data,
+                logs: Some(logs),
+            },
+            daemon: (!self.no_flashd).then_some(daemon),
+        }
+    }
+}
+
+/// The ready line: for people on stderr, for programs one line of JSON on stdout.
+fn announce(site: &Site, unready: Option<String>, terminal: &Terminal) -> Result<(), Failure> {
+    let stack = site.stack();
+    if let Some(reason) = &unready {
+        terminal.talk(&format!("{} flashd is alive but not ready: {reason}", terminal.red("warning:")));
+        terminal.talk(&format!("{} flashctl setup", terminal.cyan("hint:")));
+    }
+    let urls = [
+        ("api", site.api_url()),
+        ("admin", site.admin_url()),
+        ("redis", Some(stack.redis().url().to_owned())),
+        ("kafka", Some(stack.kafka().url().to_owned())),
+        ("mysql", Some(stack.mysql().url().to_owned())),
+    ];
+    let told: Vec<String> = urls.iter().filter_map(|(name, url)| Some(format!("{name} {}", url.as_ref()?))).collect();
+    let word = if unready.is_none() { "ready" } else { "up" };
+    terminal.talk(&format!("{} {}", terminal.green(word), told.join(" · ")));
+    if terminal.output() == Output::Json {
+        let mut line: serde_json::Map<String, serde_json::Value> =
+            urls.into_iter().map(|(name, url)| (name.to_owned(), url.into())).collect();
+        line.insert("env".to_owned(), serde_json::json!(site.env_map()));
+        terminal.answer(&serde_json::Value::Object(line).to_string())?;
+    }
+    Ok(())
+}
+
+async fn stop(site: Site, terminal: &Terminal) {
+    terminal.talk(&terminal.dim("stopping – a second Ctrl-C exits at once"));
+    site.stop_telling(|name, exit| terminal.talk(&format!("{} {name} ({exit})", terminal.dim("stopped")))).await;
+}
+
+/// Prints every line with its server's name, each server in its own colour. A thread, because writing to a terminal
+/// may block for as long as somebody holds Ctrl-S.
+fn print_lines(mut lines: mpsc::Receiver<LogLine>, terminal: Terminal) -> std::thread::JoinHandle<()> {
+    std::thread::spawn(move || {
+        while let Some(LogLine { server, text }) = lines.blocking_recv() {
+            let prefix = terminal.paint(color_of(&server), &format!("{server:<6} |"));
+            terminal.talk(&format!("{prefix} {text}"));
+        }
+    })
+}
+
+fn color_of(server: &str) -> &'static str {
+    match server {
+        "redis" => "31",
+        "mysql" => "34",
+        "kafka" => "35",
+        _ => "32",
+    }
+}

@@ -1,0 +1,35 @@
+//! The exit codes, all in one place. Scripts rely on them; a closed pipe is [`Exit::Ok`].
+
+use std::process::ExitCode;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Exit {
+    /// Did what was asked.
+    Ok = 0,
+    /// Could not do what was asked.
+    Failed = 1,
+    /// Was asked in a way it does not understand, or must not do unasked. Clap uses the same code.
+    #[expect(dead_code, reason = "part of the contract; first used by commands that ask for confirmation")]
+    Usage = 2,
+    /// Did what was asked and found something: drift, an oversell, a missed threshold.
+    #[expect(dead_code, reason = "part of the contract; first used by commands that give a verdict")]
+    Found = 3,
+    /// Redis, MySQL, Kafka or the daemon could not be reached.
+    Unreachable = 4,
+    /// Ended by a signal before it was done.
+    Interrupted = 130,
+}
+
+impl Exit {
+    pub(crate) fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(exit.code())
+    }
+}

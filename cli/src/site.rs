@@ -1,0 +1,224 @@
+//! A whole site on this machine: the stack's servers plus one `flashd`, as `up` keeps it and `demo` uses it.
+//!
+//! Owns the order of things: servers, then their first contents, then the daemon; and backwards at the end.
+
+use std::{
+    collections::BTreeMap,
+    env,
+    ffi::OsString,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use flash_stack::{Exit as ProcessExit, LogSender, Process, ProcessSpec, ServerExit, Stack, StackOptions, free_port};
+
+use crate::{http, report::Failure};
+
+/// The API port of the seed system, taken when it is free.
+pub(crate) const USUAL_API_PORT: u16 = 3000;
+/// A daemon that does not even say "alive" by then never will.
+const ALIVE_WITHIN: Duration = Duration::from_secs(30);
+/// How long a daemon may stay alive and not ready before we go on and tell why.
+const READY_WITHIN: Duration = Duration::from_secs(20);
+/// Longer than the daemon's own phases of shutdown together.
+const DAEMON_GRACE: Duration = Duration::from_secs(30);
+
+/// What to start.
+#[derive(Debug, Default)]
+pub(crate) struct SiteOptions {
+    pub(crate) stack: StackOptions,
+    /// `None`: servers only.
+    pub(crate) daemon: Option<DaemonOptions>,
+}
+
+/// How to start flashd.
+#[derive(Debug, Default)]
+pub(crate) struct DaemonOptions {
+    /// The program; `None` is the one next to us.
+    pub(crate) program: Option<PathBuf>,
+    /// The API's port; `None` is the usual one if free, else any.
+    pub(crate) port: Option<u16>,
+    /// More arguments for it.
+    pub(crate) args: Vec<OsString>,
+}
+
+/// A running site.
+#[derive(Debug)]
+pub(crate) struct Site {
+    // Dropped before the stack it needs.
+    daemon: Option<Daemon>,
+    stack: Stack,
+}
+
+/// A running flashd and where it listens.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    process: Process,
+    api: String,
+    admin: String,
+}
+
+impl Site {
+    /// Starts everything and returns when each part answers. Let it finish rather than cancel it, see
+    /// [`Stack::start`]. A daemon that is alive but not ready is no failure: see [`Site::unready_reason`].
+    pub(crate) async fn start(options: SiteOptions) -> Result<Site, Failure> {
+        // Look for the program before minutes are spent on servers.
+        let program = options.daemon.as_ref().map(|daemon| find_flashd(daemon.program.as_deref())).transpose()?;
+        let logs = options.stack.logs.clone();
+        let stack = Stack::start(options.stack).await?;
+        fill_fresh_stack(&stack).await?;
+        let daemon = match (options.daemon, program) {
+            (Some(options), Some(program)) => match Daemon::start(&options, program, &stack, logs).await {
+                Ok(daemon) => Some(daemon),
+                Err(failure) => {
+                    stack.stop().await;
+                    return Err(failure);
+                }
+            },
+            _ => None,
+        };
+        Ok(Site { daemon, stack })
+    }
+
+    /// The servers.
+    pub(crate) fn stack(&self) -> &Stack {
+        &self.stack
+    }
+
+    /// `http://HOST:PORT` of the API, if there is a daemon.
+    pub(crate) fn api_url(&self) -> Option<String> {
+        self.daemon.as_ref().map(|daemon| format!("http://{}", daemon.api))
+    }
+
+    /// `http://HOST:PORT` of the admin listener, if there is a daemon.
+    pub(crate) fn admin_url(&self) -> Option<String> {
+        self.daemon.as_ref().map(|daemon| format!("http://{}", daemon.admin))
+    }
+
+    /// The environment that makes every other command find this site.
+    pub(crate) fn env_map(&self) -> BTreeMap<String, String> {
+        let mut map = self.stack.env_map();
+        let urls = [("FLASH_API_URL", self.api_url()), ("FLASH_ADMIN_URL", self.admin_url())];
+        map.extend(urls.into_iter().filter_map(|(name, url)| Some((name.to_owned(), url?))));
+        map
+    }
+
+    /// Why the daemon is not ready, in its own words; `None` when it is, or when there is none.
+    pub(crate) async fn unready_reason(&self) -> Option<String> {
+        let daemon = self.daemon.as_ref()?;
+        let started = Instant::now();
+        loop {
+            let reason = match http::get(&daemon.admin, "/readyz").await {
+                Ok((200, _)) => return None,
+                Ok((_, body)) => body,
+                Err(error) => error,
+            };
+            if started.elapsed() > READY_WITHIN || daemon.process.exit().is_some() {
+                return Some(reason);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Resolves with the first part that ends by itself: its name, how, and its last lines. Cancel-safe.
+    pub(crate) async fn first_exit(&self) -> (String, ProcessExit, Vec<String>) {
+        let of_daemon = async {
+            match &self.daemon {
+                Some(daemon) => (daemon.process.ended().await, daemon.process.last_lines()),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            (exit, lines) = of_daemon => ("flashd".to_owned(), exit, lines),
+            ServerExit { server, exit, last_lines } = self.stack.first_exit() => (server.to_owned(), exit, last_lines),
+        }
+    }
+
+    /// Stops the daemon, then the servers; `told` hears of each.
+    pub(crate) async fn stop_telling(self, mut told: impl FnMut(&str, ProcessExit)) {
+        if let Some(daemon) = self.daemon {
+            let was_running = daemon.process.exit().is_none();
+            let exit = daemon.process.stop().await;
+            if was_running {
+                told("flashd", exit);
+            }
+        }
+        self.stack.stop_telling(told).await;
+    }
+}
+
+impl Daemon {
+    async fn start(
+        options: &DaemonOptions,
+        program: PathBuf,
+        stack: &Stack,
+        logs: Option<LogSender>,
+    ) -> Result<Daemon, Failure> {
+        let api_port = choose_api_port(options.port)?;
+        let admin_port = free_port()?;
+        let ports = ["--port".to_owned(), api_port.to_string(), "--admin-port".to_owned(), admin_port.to_string()];
+        let mut spec = ProcessSpec::new("flashd", program).args(["--role", "all"]).args(ports).args(&options.args);
+        spec.grace = DAEMON_GRACE;
+        for (name, value) in stack.env_map() {
+            spec = spec.env(name, value);
+        }
+        spec = match logs {
+            Some(logs) => spec.logs_to(logs),
+            None => spec.logs_to_file(stack.dir().join("flashd.log")),
+        };
+        let process = Process::spawn(spec)?;
+        let daemon = Daemon { process, api: format!("127.0.0.1:{api_port}"), admin: format!("127.0.0.1:{admin_port}") };
+        daemon.wait_alive().await?;
+        Ok(daemon)
+    }
+
+    async fn wait_alive(&self) -> Result<(), Failure> {
+        let started = Instant::now();
+        while started.elapsed() < ALIVE_WITHIN {
+            if let Some(exit) = self.process.exit() {
+                let lines = self.process.last_lines().join("\n    ");
+                return Err(Failure::message(format!("flashd ended while starting ({exit})\n    {lines}")));
+            }
+            if matches!(http::get(&self.admin, "/livez").await, Ok((200, _))) {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Err(Failure::message(format!("flashd did not answer on http://{}/livez within {ALIVE_WITHIN:?}", self.admin)))
+    }
+}
+
+/// What a fresh stack needs before a daemon can be ready: tables, topics, stock. The one place where `up` and
+/// `demo` put the first contents; today they leave that to `flashctl setup`.
+#[expect(clippy::unused_async, reason = "it talks to servers as soon as setup is a library call")]
+async fn fill_fresh_stack(_stack: &Stack) -> Result<(), Failure> {
+    Ok(())
+}
+
+fn choose_api_port(wanted: Option<u16>) -> Result<u16, Failure> {
+    match wanted {
+        Some(0) => Ok(free_port()?),
+        Some(port) if is_free(port) => Ok(port),
+        Some(port) => Err(Failure::message(format!("port {port} is in use")).hint("--port 0 takes any free port")),
+        None if is_free(USUAL_API_PORT) => Ok(USUAL_API_PORT),
+        None => Ok(free_port()?),
+    }
+}
+
+fn is_free(port: u16) -> bool {
+    ["127.0.0.1", "0.0.0.0"].iter().all(|host| TcpListener::bind((*host, port)).is_ok())
+}
+
+/// The given program, or the one built along with us.
+fn find_flashd(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    let path = match given {
+        Some(path) => path.to_owned(),
+        None => env::current_exe().map_err(Failure::from_error)?.with_file_name("flashd"),
+    };
+    if path.is_file() {
+        return std::path::absolute(&path).map_err(Failure::from_error);
+    }
+    let failure = Failure::message(format!("flashd not found at {}", path.display()));
+    Err(failure.hint("make build, or name it with --flashd PATH"))
+}
