@@ -10,7 +10,7 @@ use rdkafka::client::ClientContext;
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as RdKafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use rdkafka::types::RDKafkaRespErr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -66,16 +66,17 @@ impl ClientContext for Assignments {}
 
 impl ConsumerContext for Assignments {
     fn rebalance(&self, consumer: &BaseConsumer<Self>, event: RDKafkaRespErr, list: &mut TopicPartitionList) {
-        if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
-            self.set(
-                list.elements().iter().map(rdkafka::topic_partition_list::TopicPartitionListElem::partition).collect(),
-            );
+        let outcome = if event == RDKafkaRespErr::RD_KAFKA_RESP_ERR__ASSIGN_PARTITIONS {
+            self.set(list.elements().iter().map(TopicPartitionListElem::partition).collect());
+            // An empty share needs no positions, so it is acknowledged to the group at once.
+            if list.count() == 0 { consumer.assign(list) } else { Ok(()) }
         } else {
             // Revoked, lost or failed: stop reading at once; what was read but not committed is read again elsewhere.
             self.set(Vec::new());
-            if let Err(error) = consumer.unassign() {
-                tracing::warn!(%error, "could not give partitions back");
-            }
+            consumer.unassign()
+        };
+        if let Err(error) = outcome {
+            tracing::warn!(%error, "could not follow a rebalance");
         }
     }
 }
@@ -181,19 +182,7 @@ impl LogConsumer {
             query.add_partition_offset(&self.topic, *partition, bound)?;
         }
         let answer = self.consumer.offsets_for_times(query, timeout)?;
-        answer
-            .elements()
-            .iter()
-            .map(|element| {
-                element.error()?;
-                match element.offset() {
-                    Offset::Offset(offset) => Ok((element.partition(), offset.unsigned_abs())),
-                    other => Err(RdKafkaError::SetPartitionOffset(rdkafka::types::RDKafkaErrorCode::InvalidArgument))
-                        .inspect_err(|_| tracing::debug!(?other, "a partition's bound is not an offset")),
-                }
-            })
-            .collect::<Result<_, _>>()
-            .map_err(KafkaError)
+        answer.elements().iter().map(bound_of).collect()
     }
 
     /// Tells the group how far we are, for tools that show lag. Nothing here ever reads it back, so nobody waits for it.
@@ -211,5 +200,17 @@ impl LogConsumer {
             list.add_partition_offset(&self.topic, *partition, offset)?;
         }
         Ok(list)
+    }
+}
+
+/// Reads one answer about a partition's bound.
+fn bound_of(element: &TopicPartitionListElem<'_>) -> Result<(i32, u64), KafkaError> {
+    element.error()?;
+    match element.offset() {
+        Offset::Offset(offset) => Ok((element.partition(), offset.unsigned_abs())),
+        other => {
+            let text = format!("partition {} has no readable bound: {other:?}", element.partition());
+            Err(RdKafkaError::ClientCreation(text).into())
+        }
     }
 }

@@ -4,11 +4,11 @@
 //! complete read extends a daemon's lease (DESIGN section 5), so a broker that cannot be reached can never keep one alive.
 
 use super::KafkaSettings;
+use super::append::{AppendError, append};
 use flash_core::epoch::{EpochRecord, EpochView};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
@@ -30,8 +30,8 @@ pub enum EpochTopicError {
         error: serde_json::Error,
     },
     /// The record could not be delivered.
-    #[error("stock-epochs: the record was not acknowledged")]
-    NotAcknowledged,
+    #[error(transparent)]
+    Append(#[from] AppendError),
 }
 
 /// Reads the topic from its beginning and keeps up with it. Every call blocks; it lives on a thread of its own.
@@ -76,7 +76,8 @@ impl EpochReader {
     /// [`EpochTopicError`]; the view then keeps what it had and the lease is not extended.
     pub fn read_to_end(&mut self, start_ms: u64, patience: Duration) -> Result<(), EpochTopicError> {
         let deadline = Instant::now() + patience;
-        let (_, end) = self.consumer.fetch_watermarks(&self.topic, 0, patience)?;
+        let (begin, end) = self.consumer.fetch_watermarks(&self.topic, 0, patience)?;
+        self.next_offset = self.next_offset.max(begin);
         while self.next_offset < end {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -88,8 +89,8 @@ impl EpochReader {
                 Some(Ok(message)) => {
                     let offset = message.offset();
                     let payload = message.payload().unwrap_or_default();
-                    let record: EpochRecord =
-                        serde_json::from_slice(payload).map_err(|error| EpochTopicError::Malformed { offset, error })?;
+                    let record: EpochRecord = serde_json::from_slice(payload)
+                        .map_err(|error| EpochTopicError::Malformed { offset, error })?;
                     self.view.apply(record);
                     self.next_offset = offset + 1;
                 }
@@ -102,20 +103,12 @@ impl EpochReader {
 
 /// Appends an epoch record and waits for its acknowledgement by all in-sync replicas. Blocks.
 ///
-/// The key is the epoch and state, so that compaction keeps every epoch's last word.
+/// The key is the epoch and its state, so that compaction keeps every epoch's last word.
 ///
 /// # Errors
-/// [`EpochTopicError::NotAcknowledged`]: the record may still appear; epochs are unique, so that is harmless.
-pub fn append(kafka: &KafkaSettings, record: &EpochRecord, patience: Duration) -> Result<(), EpochTopicError> {
-    let producer: BaseProducer = ClientConfig::new()
-        .set("bootstrap.servers", &kafka.brokers)
-        .set("enable.idempotence", "true")
-        .set("acks", "all")
-        .set("message.timeout.ms", patience.as_millis().to_string())
-        .create()?;
+/// The record may still appear; epoch numbers are unique, so that is harmless.
+pub fn append_epoch(kafka: &KafkaSettings, record: &EpochRecord, patience: Duration) -> Result<(), EpochTopicError> {
     let payload = serde_json::to_vec(record).map_err(|error| EpochTopicError::Malformed { offset: -1, error })?;
     let key = format!("{}:{:?}", record.epoch, record.state);
-    let topic = kafka.topic_epochs();
-    producer.send(BaseRecord::to(&topic).partition(0).key(&key).payload(&payload)).map_err(|(error, _)| error)?;
-    producer.flush(patience + Duration::from_secs(1)).map_err(|_| EpochTopicError::NotAcknowledged)
+    Ok(append(kafka, &kafka.topic_epochs(), &[(0, key, payload)], patience)?)
 }

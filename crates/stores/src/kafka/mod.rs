@@ -1,8 +1,11 @@
 //! The log: topics, the producer that records events, the consumer the projector reads with, and the control topic.
 
 pub mod admin;
+pub mod append;
 pub mod consumer;
 pub mod dead_letter;
+pub mod epochs;
+pub mod producer;
 mod settings;
 
 pub use settings::KafkaSettings;

@@ -13,7 +13,6 @@ use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer}
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use tokio::sync::oneshot;
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,6 +41,9 @@ pub struct RecorderSettings {
     pub queue_max: usize,
 }
 
+/// What to do when an event's fate is known. It runs on the client's own thread and must not block.
+pub type OnFate = Box<dyn FnOnce(Delivery) + Send + Sync>;
+
 struct Answering {
     fatal: Arc<AtomicBool>,
     unanswered: Arc<AtomicU64>,
@@ -57,9 +59,9 @@ impl ClientContext for Answering {
 }
 
 impl ProducerContext for Answering {
-    type DeliveryOpaque = Box<oneshot::Sender<Delivery>>;
+    type DeliveryOpaque = Box<OnFate>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, waiting: Self::DeliveryOpaque) {
+    fn delivery(&self, result: &DeliveryResult<'_>, told: Self::DeliveryOpaque) {
         self.unanswered.fetch_sub(1, Ordering::Relaxed);
         let delivery = match result {
             Ok(message) => Delivery::Acknowledged { partition: message.partition(), offset: message.offset() },
@@ -68,8 +70,7 @@ impl ProducerContext for Answering {
                 Delivery::Unknown
             }
         };
-        // The buyer may have given up waiting; the event is in the log all the same.
-        let _ = waiting.send(delivery);
+        (*told)(delivery);
     }
 }
 
@@ -106,21 +107,15 @@ impl Recorder {
         Ok(Self { settings: config, topic: kafka.topic_events(), producer: RwLock::new(producer), fatal, unanswered })
     }
 
-    /// Hands an event to the producer and returns where its fate will be told. Never waits.
-    ///
-    /// # Errors
-    /// [`Delivery::NeverSent`] when the queue is full or the library refuses the record.
-    pub fn record(&self, key: &str, payload: &[u8]) -> Result<oneshot::Receiver<Delivery>, Delivery> {
-        let (waiting, fate) = oneshot::channel();
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(waiting)).key(key).payload(payload);
+    /// Hands an event to the producer. Never waits; `told` is called exactly once, with [`Delivery::NeverSent`] at once
+    /// when the queue is full or the library refuses the record.
+    pub fn record(&self, key: &str, payload: &[u8], told: OnFate) {
+        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(told)).key(key).payload(payload);
         self.unanswered.fetch_add(1, Ordering::Relaxed);
-        match self.current().send(record) {
-            Ok(()) => Ok(fate),
-            Err((error, _)) => {
-                self.unanswered.fetch_sub(1, Ordering::Relaxed);
-                tracing::debug!(%error, "event refused by the producer's queue");
-                Err(Delivery::NeverSent)
-            }
+        if let Err((error, record)) = self.current().send(record) {
+            self.unanswered.fetch_sub(1, Ordering::Relaxed);
+            tracing::debug!(%error, "event refused by the producer's queue");
+            (*record.delivery_opaque)(Delivery::NeverSent);
         }
     }
 

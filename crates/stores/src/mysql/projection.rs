@@ -124,7 +124,12 @@ impl ProjectionTx {
             );
         }
         let hit = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *tx).await?.rows_affected();
-        if hit == advances.len() as u64 { Ok(Self { tx }) } else { Err(MySqlError::Moved) }
+        if hit == advances.len() as u64 {
+            return Ok(Self { tx });
+        }
+        // At once, not when the pool gets to it: whoever was quicker may be waiting for these row locks.
+        tx.rollback().await?;
+        Err(MySqlError::Moved)
     }
 
     /// The states of those of `orders` that exist. True until the commit for orders of the advanced partitions.

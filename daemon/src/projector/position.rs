@@ -1,0 +1,91 @@
+//! Where each of our partitions stands: what is applied, behind which fence, and where the log ended at the last look.
+
+use flash_core::ids::Epoch;
+use flash_stores::mysql::offsets::PartitionPosition;
+use flash_stores::mysql::projection::Advance;
+use std::collections::BTreeMap;
+
+/// One partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Position {
+    /// Everything before this offset is applied and committed.
+    pub(super) next: u64,
+    /// The newest fence passed.
+    pub(super) fence: Epoch,
+    /// Everything that was in the partition by this time is applied.
+    pub(super) applied_ms: u64,
+    /// The end of the partition at the last look.
+    pub(super) end: u64,
+}
+
+/// All our partitions.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Positions(BTreeMap<i32, Position>);
+
+impl Positions {
+    /// Starts from what MySQL holds.
+    pub(super) fn from_rows(rows: &[PartitionPosition]) -> Self {
+        let position = |row: &PartitionPosition| Position {
+            next: row.next_offset,
+            fence: row.fence_epoch,
+            applied_ms: row.applied_ms,
+            end: row.next_offset,
+        };
+        Self(rows.iter().map(|row| (row.partition, position(row))).collect())
+    }
+
+    pub(super) fn get(&self, partition: i32) -> Option<&Position> {
+        self.0.get(&partition)
+    }
+
+    pub(super) fn next_offsets(&self) -> Vec<(i32, u64)> {
+        self.0.iter().map(|(partition, position)| (*partition, position.next)).collect()
+    }
+
+    /// Takes over what a commit has made true.
+    pub(super) fn advance(&mut self, advances: &[Advance]) {
+        for advance in advances {
+            if let Some(position) = self.0.get_mut(&advance.partition) {
+                position.next = advance.to;
+                position.fence = position.fence.max(advance.fence_epoch);
+                position.applied_ms = position.applied_ms.max(advance.applied_ms);
+                position.end = position.end.max(advance.to);
+            }
+        }
+    }
+
+    /// Takes over where the log ends, as asked at `asked_ms`, and says for which partitions this proves that everything up
+    /// to that time is applied.
+    pub(super) fn look(&mut self, ends: &[(i32, u64)], asked_ms: u64) -> Vec<Advance> {
+        let mut reached = Vec::new();
+        for (partition, end) in ends {
+            let Some(position) = self.0.get_mut(partition) else { continue };
+            position.end = (*end).max(position.next);
+            if position.next >= *end {
+                reached.push(Advance {
+                    partition: *partition,
+                    from: position.next,
+                    to: position.next,
+                    fence_epoch: position.fence,
+                    applied_ms: asked_ms,
+                });
+            }
+        }
+        reached
+    }
+
+    /// Events known to be in the log and not applied yet.
+    pub(super) fn lag_events(&self) -> u64 {
+        self.0.values().map(|position| position.end - position.next).sum()
+    }
+
+    /// The time by which everything is applied in every partition; 0 without partitions.
+    pub(super) fn applied_ms(&self) -> u64 {
+        self.0.values().map(|position| position.applied_ms).min().unwrap_or(0)
+    }
+
+    /// Whether every partition has been applied up to these offsets.
+    pub(super) fn reached(&self, ends: &[(i32, u64)]) -> bool {
+        ends.iter().all(|(partition, end)| self.get(*partition).is_some_and(|position| position.next >= *end))
+    }
+}

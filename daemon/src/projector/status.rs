@@ -1,0 +1,84 @@
+//! What a projector tells about itself: counters that only grow, gauges of its last look at the log, its last complaint.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The numbers, shared between the projector's thread and whoever watches.
+#[derive(Debug, Default)]
+pub(super) struct Status {
+    pub(super) events: AtomicU64,
+    pub(super) batches: AtomicU64,
+    pub(super) dead_letters: AtomicU64,
+    pub(super) voided: AtomicU64,
+    pub(super) missing_events: AtomicU64,
+    pub(super) reopenings: AtomicU64,
+    pub(super) lag_events: AtomicU64,
+    pub(super) applied_ms: AtomicU64,
+    pub(super) partitions: AtomicUsize,
+    last_error: Mutex<Option<String>>,
+}
+
+impl Status {
+    pub(super) fn complain(&self, error: Option<String>) {
+        *self.last_error.lock().unwrap_or_else(PoisonError::into_inner) = error;
+    }
+}
+
+/// A cheap view of a projector.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    status: Arc<Status>,
+}
+
+/// One reading of a projector's numbers.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// Events applied, voided or parked since the start.
+    pub events: u64,
+    /// Transactions that applied them.
+    pub batches: u64,
+    /// Events parked in the dead letters.
+    pub dead_letters: u64,
+    /// Events of older epochs behind a newer fence.
+    pub voided: u64,
+    /// Events that the log had deleted before they were read. Anything but zero means lost orders.
+    pub missing_events: u64,
+    /// How often positions were read afresh: after outages, rebalances and lost races.
+    pub reopenings: u64,
+    /// Events in our partitions that are not applied yet, at the last look.
+    pub lag_events: u64,
+    /// Age of the oldest moment up to which all our partitions are applied, in milliseconds; `None` before the first look
+    /// and without partitions.
+    pub lag_ms: Option<u64>,
+    /// Partitions assigned to this projector.
+    pub partitions: usize,
+    /// What it is waiting for, if it is not making progress.
+    pub last_error: Option<String>,
+}
+
+impl Handle {
+    pub(super) fn new(status: &Arc<Status>) -> Self {
+        Self { status: Arc::clone(status) }
+    }
+
+    /// Reads all numbers. They are read one by one: each is true, together they may be a moment apart.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        let status = &self.status;
+        let applied_ms = status.applied_ms.load(Relaxed);
+        let partitions = status.partitions.load(Relaxed);
+        Snapshot {
+            events: status.events.load(Relaxed),
+            batches: status.batches.load(Relaxed),
+            dead_letters: status.dead_letters.load(Relaxed),
+            voided: status.voided.load(Relaxed),
+            missing_events: status.missing_events.load(Relaxed),
+            reopenings: status.reopenings.load(Relaxed),
+            lag_events: status.lag_events.load(Relaxed),
+            lag_ms: (applied_ms > 0 && partitions > 0).then(|| super::now_ms().saturating_sub(applied_ms)),
+            partitions,
+            last_error: status.last_error.lock().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+}

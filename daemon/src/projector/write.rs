@@ -1,0 +1,118 @@
+//! Writing a batch: one transaction if all is well; halves, quarters, … down to the one event that the database refuses.
+
+use super::batch::{Batch, Entry};
+use super::fold::Fold;
+use super::position::Positions;
+use super::status::Status;
+use super::{ProjectorError, now_ms};
+use flash_stores::kafka::dead_letter::{DEAD_LETTER_VERSION, DeadLetter, DeadLetters};
+use flash_stores::mysql::projection::{Advance, ProjectionTx};
+use flash_stores::mysql::{Db, MySqlError};
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+/// A database that says nothing for this long is treated as gone. Longer than any lock wait it may report itself.
+pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What writing needs.
+pub(super) struct Writer {
+    db: Db,
+    topic: String,
+    dead_letters: DeadLetters,
+    status: Arc<Status>,
+}
+
+impl Writer {
+    pub(super) fn new(db: Db, topic: &str, dead_letters: DeadLetters, status: Arc<Status>) -> Self {
+        Self { db, topic: topic.to_owned(), dead_letters, status }
+    }
+
+    /// Writes a whole batch, moving `positions` with every commit. After an error the positions are not to be trusted:
+    /// the commit may have happened. Read them afresh.
+    pub(super) async fn apply(&mut self, batch: &mut Batch, positions: &mut Positions) -> Result<(), ProjectorError> {
+        // Parts still to write; the last one is next, so a split pushes its right half first and log order is kept.
+        let mut parts: Vec<Range<usize>> = Vec::from([0..batch.entries.len()]);
+        while let Some(part) = parts.pop() {
+            self.park_poison(batch, part.clone())?;
+            let entries = batch.entries.get(part.clone()).unwrap_or_default();
+            let error = match self.commit(entries, positions).await {
+                Ok(()) => continue,
+                Err(ProjectorError::MySql(MySqlError::Data(error))) => error.to_string(),
+                Err(error) => return Err(error),
+            };
+            if part.len() > 1 {
+                let middle = part.start + part.len() / 2;
+                parts.extend([middle..part.end, part.start..middle]);
+                continue;
+            }
+            let Some(entry) = batch.entries.get_mut(part.start) else { continue };
+            if entry.event.is_err() {
+                // The event is parked and yet its offset cannot be passed: nothing of this is the event's fault.
+                return Err(ProjectorError::Offset(error));
+            }
+            entry.event = Err(error);
+            parts.push(part);
+        }
+        Ok(())
+    }
+
+    /// Writes that everything up to some time is applied in these partitions.
+    pub(super) async fn mark_applied(&self, reached: &[Advance]) -> Result<(), ProjectorError> {
+        in_time(async { ProjectionTx::begin(&self.db, &self.topic, reached).await?.commit().await }).await
+    }
+
+    async fn commit(&self, entries: &[Entry], positions: &mut Positions) -> Result<(), ProjectorError> {
+        let fold = Fold::new(entries, positions);
+        let (advances, voided) = (fold.advances.clone(), fold.voided());
+        in_time(async {
+            let mut tx = ProjectionTx::begin(&self.db, &self.topic, &advances).await?;
+            let states = tx.states(&fold.orders_to_look_up()).await?;
+            tx.write(&self.topic, &fold.rows(&states)).await?;
+            tx.commit().await
+        })
+        .await?;
+        positions.advance(&advances);
+        self.status.events.fetch_add(entries.len() as u64, Relaxed);
+        self.status.batches.fetch_add(1, Relaxed);
+        self.status.voided.fetch_add(voided as u64, Relaxed);
+        Ok(())
+    }
+
+    /// Parks what cannot be applied before its offset is passed.
+    fn park_poison(&mut self, batch: &mut Batch, part: Range<usize>) -> Result<(), ProjectorError> {
+        for index in part {
+            let Some(entry) = batch.entries.get(index) else { continue };
+            let Err(error) = &entry.event else { continue };
+            if entry.parked {
+                continue;
+            }
+            tracing::error!(partition = entry.partition, offset = entry.offset, %error, "event parked in the dead letters");
+            let letter = DeadLetter {
+                v: DEAD_LETTER_VERSION,
+                topic: self.topic.clone(),
+                partition: entry.partition,
+                offset: entry.offset,
+                timestamp_ms: entry.timestamp_ms,
+                parked_at_ms: now_ms(),
+                error: error.clone(),
+                payload_text: None,
+                payload_hex: None,
+            };
+            self.dead_letters.park(&letter.with_payload(batch.payload(entry)))?;
+            self.status.dead_letters.fetch_add(1, Relaxed);
+            if let Some(entry) = batch.entries.get_mut(index) {
+                entry.parked = true;
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, MySqlError>>) -> Result<T, ProjectorError> {
+    match tokio::time::timeout(STALL_TIMEOUT, work).await {
+        Ok(result) => Ok(result?),
+        Err(_) => Err(ProjectorError::Stalled),
+    }
+}
