@@ -1,1 +1,33 @@
 //! The gate: the scripts that decide stock, and the connection they run over.
+//!
+//! Owns every Redis command of the product. It never retries anything that may have been executed: a time-out or a lost
+//! connection is [`StockError::Unknown`], a type of its own, so that no caller can mistake it for "no".
+
+mod connection;
+mod keys;
+mod load;
+mod reply;
+mod scripts;
+mod stock;
+
+pub use connection::{Gate, GateSettings};
+pub use keys::SkuKeys;
+pub use load::{LoadError, LoadKey, LoadStock, Loader, marked_epoch};
+pub use stock::{Batch, Fence, Reserved, Snapshot};
+
+/// Why a script gave no decision.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StockError {
+    /// There is no working connection: the script was certainly not run.
+    #[error("Redis is not connected: {0}")]
+    NotSent(String),
+    /// Redis answered with an error that proves the script changed nothing.
+    #[error("Redis refused: {0}")]
+    Refused(String),
+    /// The script found that this Redis may not decide under this epoch. Nothing was changed.
+    #[error("fenced: {0}")]
+    Fenced(String),
+    /// No answer, or one that cannot be understood: the script may have run.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+}

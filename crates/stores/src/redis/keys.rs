@@ -1,0 +1,51 @@
+//! Names of a SKU's keys. They share one hash tag, so a SKU lives in one slot of a Redis Cluster.
+
+use flash_core::ids::{SkuId, UserId};
+
+/// The key names of one SKU, built once.
+#[derive(Debug, Clone)]
+pub struct SkuKeys {
+    prefix: String,
+    /// Stock hash: epoch, counters, terms.
+    pub stock: String,
+    /// Sorted set of live holds by expiry.
+    pub holds: String,
+    /// Details of live holds.
+    pub hold: String,
+    /// Units and token bucket per buyer.
+    pub buyers: String,
+    /// Every buyer that ever won, in order.
+    pub winners: String,
+}
+
+impl SkuKeys {
+    /// Key names under a namespace (may be empty).
+    #[must_use]
+    pub fn new(namespace: &str, sku_id: SkuId) -> Self {
+        let space = if namespace.is_empty() { String::new() } else { format!("{namespace}:") };
+        let prefix = format!("{space}{{sku:{sku_id}}}:");
+        let key = |name: &str| format!("{prefix}{name}");
+        let [stock, holds, hold, buyers, winners] = ["stock", "holds", "hold", "buyers", "winners"].map(key);
+        Self { prefix, stock, holds, hold, buyers, winners }
+    }
+
+    /// Name of the key that keeps the answer for one idempotency key of one buyer. Ids are digits only, so the first
+    /// colon ends the user: `1` + `23` and `12` + `3` are different names.
+    #[must_use]
+    pub fn answer(&self, user_id: UserId, idempotency_key: &str) -> String {
+        format!("{}key:{user_id}:{idempotency_key}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn users_and_keys_never_run_together() {
+        let keys = SkuKeys::new("", SkuId::new(1));
+        assert_eq!(keys.answer(UserId::new(1), "23"), "{sku:1}:key:1:23");
+        assert_ne!(keys.answer(UserId::new(1), "23"), keys.answer(UserId::new(12), "3"));
+        assert_eq!(SkuKeys::new("t1", SkuId::new(2)).stock, "t1:{sku:2}:stock");
+    }
+}

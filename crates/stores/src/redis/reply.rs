@@ -1,0 +1,112 @@
+//! Reading what the scripts answer. Anything unexpected is "unknown", never a guess.
+
+use super::StockError;
+use flash_core::ids::{OrderId, ReservationId, UserId};
+use flash_core::stock::Hold;
+use redis::Value;
+
+/// A script's reply, read item by item.
+pub(super) struct Reply {
+    items: std::vec::IntoIter<Value>,
+}
+
+pub(super) fn unexpected(what: &str) -> StockError {
+    StockError::Unknown(format!("unexpected reply: {what}"))
+}
+
+impl Reply {
+    /// Opens an array reply, and turns `{'FENCED', reason}` into the error it is.
+    pub(super) fn open(value: Value) -> Result<Self, StockError> {
+        let Value::Array(items) = value else { return Err(unexpected("not an array")) };
+        if let (Some(Value::BulkString(word)), Some(reason)) = (items.first(), items.get(1))
+            && word == b"FENCED"
+        {
+            return Err(StockError::Fenced(text(reason).unwrap_or("no reason").to_owned()));
+        }
+        Ok(Self { items: items.into_iter() })
+    }
+
+    pub(super) fn left(&self) -> usize {
+        self.items.len()
+    }
+
+    pub(super) fn next(&mut self) -> Result<Value, StockError> {
+        self.items.next().ok_or_else(|| unexpected("too short"))
+    }
+
+    pub(super) fn number(&mut self) -> Result<u64, StockError> {
+        match self.next()? {
+            Value::Int(number) => u64::try_from(number).map_err(|_| unexpected("negative number")),
+            _ => Err(unexpected("not a number")),
+        }
+    }
+
+    pub(super) fn count(&mut self) -> Result<u32, StockError> {
+        u32::try_from(self.number()?).map_err(|_| unexpected("number too large"))
+    }
+}
+
+pub(super) fn text(value: &Value) -> Option<&str> {
+    match value {
+        Value::BulkString(bytes) => std::str::from_utf8(bytes).ok(),
+        Value::SimpleString(text) => Some(text),
+        Value::Okay => Some("OK"),
+        _ => None,
+    }
+}
+
+/// Writes a hold's details as the scripts keep them (without the order id).
+pub(super) fn details(hold: &Hold) -> String {
+    let Hold {
+        reservation_id,
+        user_id,
+        quantity,
+        unit_price_minor,
+        seq,
+        reserved_at_ms,
+        expires_at_ms,
+        idempotency_key,
+        ..
+    } = hold;
+    format!(
+        "{reservation_id}:{user_id}:{quantity}:{unit_price_minor}:{seq}:{reserved_at_ms}:{expires_at_ms}:{idempotency_key}"
+    )
+}
+
+/// Reads `order:` and the details after it.
+pub(super) fn hold(text: &str) -> Option<Hold> {
+    let mut parts = text.splitn(9, ':');
+    let mut next = || parts.next();
+    Some(Hold {
+        order_id: OrderId::parse(next()?).ok()?,
+        reservation_id: ReservationId::parse(next()?).ok()?,
+        user_id: UserId::parse(next()?).ok()?,
+        quantity: next()?.parse().ok()?,
+        unit_price_minor: next()?.parse().ok()?,
+        seq: next()?.parse().ok()?,
+        reserved_at_ms: next()?.parse().ok()?,
+        expires_at_ms: next()?.parse().ok()?,
+        idempotency_key: next()?.to_owned(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn details_survive_keys_with_colons() {
+        let held = Hold {
+            order_id: OrderId::new(9_007_199_254_740_993),
+            reservation_id: ReservationId::new(2),
+            user_id: UserId::new(3),
+            quantity: 4,
+            unit_price_minor: 4900,
+            seq: 5,
+            reserved_at_ms: 6,
+            expires_at_ms: 7,
+            idempotency_key: "a:b:c".into(),
+        };
+        assert_eq!(hold(&format!("{}:{}", held.order_id, details(&held))), Some(held));
+    }
+}

@@ -1,0 +1,23 @@
+-- fence.lua: the prologue of every script; the loader puts it in front of them.
+--
+-- Invariant: nothing is decided or changed by a Redis whose past is not accounted for (docs/promises.md, P1).
+-- Two facts are checked in one step with the decision itself:
+--   * the SKU's stock hash carries exactly the caller's epoch (a missing, closed or half-loaded one carries another);
+--   * this server is a primary and its master_replid is the one the epoch was opened with. The replid changes on every
+--     restart, promotion and fail-back, so a server that may have lost its tail can not answer.
+-- Returns nil when the caller may go on, otherwise the reply to return: {'FENCED', reason}.
+
+local function replication()
+  local info = redis.call('INFO', 'replication')
+  return string.match(info, 'master_replid:(%x+)'), string.match(info, 'role:(%a+)')
+end
+
+local function fence(stock_key, epoch, replid)
+  local found = redis.call('HGET', stock_key, 'epoch')
+  if not found then return {'FENCED', 'MISSING'} end
+  if found ~= epoch then return {'FENCED', 'EPOCH ' .. found} end
+  local actual, role = replication()
+  if role ~= 'master' then return {'FENCED', 'ROLE ' .. tostring(role)} end
+  if actual ~= replid then return {'FENCED', 'REPLID ' .. tostring(actual)} end
+  return nil
+end

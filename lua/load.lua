@@ -1,0 +1,81 @@
+-- load.lua: writes the stock of one SKU afresh from the truth, step by step, under a new epoch.
+--
+-- KEYS  1 stock hash  2 holds  3 hold details  4 buyers  5 winners  6.. idempotency keys (step 'keys' only)
+-- ARGV  1 epoch  2 replid noted by the coordinator  3 step
+--       begin:  nothing more. Empties the SKU and marks it 'loading:N'
+--       create: the fields of open. For a SKU that was never loaded before: refuses if there is anything
+--       holds:  per hold: order, details, expires_at
+--       keys:   per key: answer (quantity:order), life (ms)
+--       buyers: per buyer: user, units
+--       open:   capacity, available, held, sold, seq, per_user, hold_ms, opens_at, closes_at
+-- Reply 'OK' | {'REFUSED', reason}
+-- Invariant: refuses if the server is not the primary with the noted replid, or if the SKU belongs to a higher epoch, or
+-- (after begin) if the loading mark is not this epoch's. The SKU carries the epoch itself only after the last step.
+
+local stock_key, holds_key, hold_key, buyers_key, winners_key = unpack(KEYS, 1, 5)
+local epoch, replid, step = ARGV[1], ARGV[2], ARGV[3]
+local FIRST_KEY, FIRST_ARG = 6, 4
+local LOADING = 'loading:' .. epoch
+
+local function refuse(reason) return {'REFUSED', reason} end
+
+local function open()
+  redis.call('DEL', stock_key)
+  redis.call('HSET', stock_key, 'epoch', epoch, 'capacity', ARGV[4], 'available', ARGV[5], 'held', ARGV[6],
+    'sold', ARGV[7], 'seq', ARGV[8], 'per_user', ARGV[9], 'hold_ms', ARGV[10], 'opens_at', ARGV[11], 'closes_at', ARGV[12])
+  return 'OK'
+end
+
+local steps = {}
+
+function steps.begin()
+  redis.call('UNLINK', holds_key, hold_key, buyers_key, winners_key)
+  redis.call('DEL', stock_key)
+  redis.call('HSET', stock_key, 'epoch', LOADING)
+  return 'OK'
+end
+
+function steps.holds()
+  for i = 0, (#ARGV - FIRST_ARG + 1) / 3 - 1 do
+    local at = FIRST_ARG + i * 3
+    redis.call('HSET', hold_key, ARGV[at], ARGV[at + 1])
+    redis.call('ZADD', holds_key, ARGV[at + 2], ARGV[at])
+  end
+  return 'OK'
+end
+
+function steps.keys()
+  for i = 0, #KEYS - FIRST_KEY do
+    local at = FIRST_ARG + i * 2
+    redis.call('SET', KEYS[FIRST_KEY + i], epoch .. ':' .. ARGV[at], 'PX', ARGV[at + 1])
+  end
+  return 'OK'
+end
+
+function steps.buyers()
+  local clock = redis.call('TIME')
+  local bucket = ':20000:' .. string.format('%.0f', clock[1] * 1000)
+  for at = FIRST_ARG, #ARGV, 2 do
+    redis.call('HSET', buyers_key, ARGV[at], ARGV[at + 1] .. bucket)
+    redis.call('RPUSH', winners_key, ARGV[at])
+  end
+  return 'OK'
+end
+
+steps.open = open
+
+local actual, role = replication()
+if role ~= 'master' then return refuse('ROLE ' .. tostring(role)) end
+if actual ~= replid then return refuse('REPLID ' .. tostring(actual)) end
+local found = redis.call('HGET', stock_key, 'epoch')
+if step == 'create' then
+  if found then return refuse('EXISTS ' .. found) end
+  return open()
+end
+if step == 'begin' then
+  local number = found and tonumber(string.match(found, '(%d+)$'))
+  if number and number > tonumber(epoch) then return refuse('NEWER ' .. found) end
+elseif found ~= LOADING then
+  return refuse('MARK ' .. tostring(found))
+end
+return steps[step]()
