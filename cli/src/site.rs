@@ -51,6 +51,9 @@ pub(crate) struct Site {
     stack: Stack,
 }
 
+/// A part that ended by itself: its name, how, and its last lines.
+pub(crate) type PartExit = (String, ProcessExit, Vec<String>);
+
 /// A running flashd and where it listens.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -121,8 +124,8 @@ impl Site {
         }
     }
 
-    /// Resolves with the first part that ends by itself: its name, how, and its last lines. Cancel-safe.
-    pub(crate) async fn first_exit(&self) -> (String, ProcessExit, Vec<String>) {
+    /// Resolves with the first part that ends by itself. Cancel-safe.
+    pub(crate) async fn first_exit(&self) -> PartExit {
         let of_daemon = async {
             match &self.daemon {
                 Some(daemon) => (daemon.process.ended().await, daemon.process.last_lines()),

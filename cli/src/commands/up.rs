@@ -11,7 +11,7 @@ use crate::{
     exit::Exit,
     interrupt::Interrupt,
     report::Failure,
-    site::{DaemonOptions, Site, SiteOptions},
+    site::{DaemonOptions, PartExit, Site, SiteOptions},
     terminal::Terminal,
 };
 
@@ -79,6 +79,10 @@ async fn up(
     let site = Site::start(args.into_options(logs)).await?;
     let unready = tokio::select! {
         reason = site.unready_reason() => reason,
+        died = site.first_exit() => {
+            stop(site, terminal).await;
+            return Err(unexpected_end(&died));
+        }
         // Asked to stop before it was ready: nothing is announced.
         () = interrupt.requested() => {
             stop(site, terminal).await;
@@ -96,11 +100,13 @@ async fn up(
     stop(site, terminal).await;
     match died {
         None => Ok(Exit::Ok),
-        Some((name, exit, last_lines)) => {
-            let lines: String = last_lines.iter().map(|line| format!("\n    {line}")).collect();
-            Err(Failure::message(format!("{name} ended unexpectedly ({exit}); its last lines:{lines}")))
-        }
+        Some(died) => Err(unexpected_end(&died)),
     }
+}
+
+fn unexpected_end((name, exit, last_lines): &PartExit) -> Failure {
+    let lines: String = last_lines.iter().map(|line| format!("\n    {line}")).collect();
+    Failure::message(format!("{name} ended unexpectedly ({exit}); its last lines:{lines}"))
 }
 
 impl UpArgs {

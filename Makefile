@@ -1,0 +1,45 @@
+# make demo   a whole flash sale on this machine, and its verdict
+# make test   every test, on real Redis, MariaDB and Kafka-protocol broker
+# Both install what is missing first. `make help` lists the rest.
+
+# Cargo knows CARGO_TARGET_DIR by itself; we only have to find what it built.
+TARGET := $(or $(CARGO_TARGET_DIR),target)
+# One profile for tests, lints and docs, so that dependencies and their build scripts (librdkafka!) are built once
+# for all of them. The demo is release, because its figures are shown.
+CI := --profile ci
+
+.PHONY: help demo test build fmt lint docs tools kafka
+
+help:
+	@sed -n 's/^# //p' Makefile | head -3
+	@echo "make build  release binaries in $(TARGET)/release"
+	@echo "make fmt    format;  make lint: clippy, warnings are errors;  make docs: API documentation"
+	@echo "make tools  install what is missing;  make kafka: Apache Kafka's jars for --kafka apache"
+
+demo: build
+	$(TARGET)/release/flashctl demo
+
+# The tests run the flashd and flashctl binaries, which `cargo test` alone does not build for other packages.
+test: tools
+	cargo build $(CI) --workspace --bins
+	cargo test $(CI) --workspace
+
+build: tools
+	cargo build --release --workspace --bins
+
+fmt:
+	cargo fmt --all
+
+lint:
+	cargo fmt --all --check
+	cargo clippy $(CI) --workspace --all-targets -- -D warnings
+
+docs:
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CI) --workspace --no-deps
+
+tools:
+	@scripts/install-tools
+	@scripts/install-tansu
+
+kafka:
+	@scripts/fetch-kafka
