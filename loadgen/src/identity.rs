@@ -19,6 +19,13 @@ pub fn key_text(key: u64) -> String {
     format!("{KEY_PREFIX}{key:016}")
 }
 
+/// The number of an idempotency key, if it is one of ours.
+#[must_use]
+pub fn key_number(text: &str) -> Option<u64> {
+    let digits = text.strip_prefix(KEY_PREFIX)?;
+    (digits.len() == DIGITS && digits.bytes().all(|b| b.is_ascii_digit())).then(|| digits.parse().ok())?
+}
+
 /// The base of a run's user ids.
 #[must_use]
 pub(crate) fn base_of(seed: u64) -> u64 {
@@ -88,6 +95,15 @@ mod tests {
         assert!(seen.iter().all(|n| n.to_string().len() == DIGITS));
         assert_eq!(base_of(7), base);
         assert_ne!(base_of(8), base);
+    }
+
+    #[test]
+    fn keys_have_one_spelling() {
+        let key = base_of(3);
+        assert_eq!(key_number(&key_text(key)), Some(key));
+        for foreign in ["", "lt-", "lt-12", "lt-+234567890123456", "xx-1234567890123456", "lt-12345678901234567"] {
+            assert_eq!(key_number(foreign), None, "{foreign}");
+        }
     }
 
     #[test]

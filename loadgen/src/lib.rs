@@ -32,7 +32,7 @@ mod worker;
 pub use catalog::{SkuOnSale, fetch_catalog};
 pub use code::{Class, Code};
 pub use error::LoadError;
-pub use identity::key_text;
+pub use identity::{key_number, key_text};
 pub use plan::{MAX_BUYERS, MAX_RUN_MS, MAX_SKUS, MAX_THREADS, Plan, SkuShare, Stage, parse_count, parse_duration_ms};
 pub use report::{Latencies, Latency, REPORT_VERSION, Report, Throughput};
 pub use run::{Finished, Run, Snapshot, Stopper, start};

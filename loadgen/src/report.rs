@@ -16,7 +16,7 @@ use crate::tally::{Connections, Replays, Slice, Tally};
 pub const REPORT_VERSION: u32 = 1;
 
 /// What a run measured.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Report {
     /// [`REPORT_VERSION`].
     pub version: u32,
@@ -73,7 +73,7 @@ pub struct Report {
 }
 
 /// Rates over the parts of the run they are true for.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct Throughput {
     /// All requests over the whole run.
     pub requests_per_s: f64,
@@ -88,7 +88,7 @@ pub struct Throughput {
 }
 
 /// Latencies by class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latencies {
     /// Accepted purchases, from the buyer's first attempt.
     pub wins: Latency,
@@ -101,7 +101,7 @@ pub struct Latencies {
 }
 
 /// One latency distribution.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Latency {
     /// Number of samples; without any, all figures are 0.
     pub count: u64,

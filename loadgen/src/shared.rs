@@ -14,10 +14,11 @@ use crate::target::Target;
 const SETTLED_US: u64 = 100_000;
 
 /// Why a run ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
     /// All stages are through.
+    #[default]
     StagesDone,
     /// Everything was sold out for the given time.
     SoldOut,
