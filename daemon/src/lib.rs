@@ -1,1 +1,24 @@
-//! placeholder
+//! `flashd`: the flash-sale daemon, as a library so that the operator's tools and the tests run the very same code.
+//!
+//! The order of the modules is the order of a purchase: http → admission → lane → record, under the lease; beside it the
+//! projector, the stock loader and the admin plane; service ties them together.
+
+pub mod config;
+pub mod projector;
+
+mod admin;
+mod admission;
+mod app;
+mod catalog;
+mod clock;
+mod http;
+mod lane;
+mod latch;
+mod lease;
+mod meters;
+mod nodes;
+mod record;
+mod service;
+
+pub use app::App;
+pub use service::{Addresses, Running, ServiceError, start};

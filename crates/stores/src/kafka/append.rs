@@ -1,7 +1,6 @@
 //! Appending a few records slowly and surely: fences, epoch records. Not for the purchase path.
 
 use super::KafkaSettings;
-use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::error::KafkaError;
 use rdkafka::message::{DeliveryResult, Message};
@@ -63,8 +62,8 @@ pub fn append(
     patience: Duration,
 ) -> Result<(), AppendError> {
     let failed = |source| AppendError::Kafka { topic: topic.to_owned(), source };
-    let producer: BaseProducer<Counting> = ClientConfig::new()
-        .set("bootstrap.servers", &kafka.brokers)
+    let producer: BaseProducer<Counting> = kafka
+        .client("append")
         .set("enable.idempotence", "true")
         .set("acks", "all")
         .set("message.timeout.ms", patience.as_millis().to_string())

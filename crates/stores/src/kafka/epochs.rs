@@ -9,7 +9,7 @@ use flash_core::epoch::{EpochRecord, EpochView};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::{ClientConfig, Offset, TopicPartitionList};
+use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
 
 /// Why the control topic could not be read or written.
@@ -49,13 +49,12 @@ impl EpochReader {
     /// If the library refuses the settings.
     pub fn new(kafka: &KafkaSettings) -> Result<Self, EpochTopicError> {
         let topic = kafka.topic_epochs();
-        let consumer: BaseConsumer = ClientConfig::new()
-            .set("bootstrap.servers", &kafka.brokers)
+        let consumer: BaseConsumer = kafka
+            .client("epochs")
             .set("group.id", "flash-epochs-unused")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "earliest")
             .set("fetch.wait.max.ms", "50")
-            .set("reconnect.backoff.max.ms", "1000")
             .create()?;
         let mut partitions = TopicPartitionList::new();
         partitions.add_partition_offset(&topic, 0, Offset::Beginning)?;

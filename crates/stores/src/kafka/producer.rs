@@ -89,18 +89,15 @@ impl Recorder {
     /// # Errors
     /// If the library refuses the settings.
     pub fn new(kafka: &KafkaSettings, settings: &RecorderSettings) -> Result<Self, KafkaError> {
-        let mut config = ClientConfig::new();
+        let mut config = kafka.client("recorder");
         config
-            .set("bootstrap.servers", &kafka.brokers)
             .set("enable.idempotence", "true")
             .set("acks", "all")
             .set("compression.type", "lz4")
             .set("linger.ms", settings.linger.as_millis().to_string())
             .set("message.timeout.ms", settings.message_timeout.as_millis().to_string())
             .set("queue.buffering.max.messages", settings.queue_max.to_string())
-            .set("socket.nagle.disable", "true")
-            .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "1000");
+            .set("socket.nagle.disable", "true");
         let fatal = Arc::new(AtomicBool::new(false));
         let unanswered = Arc::new(AtomicU64::new(0));
         let producer = make(&config, &fatal, &unanswered)?;
@@ -141,16 +138,16 @@ impl Recorder {
         Ok(true)
     }
 
-    /// Fetches metadata and the producer id, so that the first buyer does not pay for them.
+    /// Fetches the topic's metadata, so that the first buyer does not pay for it; returns its number of partitions.
     ///
     /// # Errors
     /// If the brokers or the topic cannot be reached within `patience`. Blocks; call it off the runtime.
-    pub fn warm_up(&self, patience: Duration) -> Result<(), KafkaError> {
-        let producer = self.current();
-        let metadata = producer.client().fetch_metadata(Some(&self.topic), patience)?;
-        match metadata.topics().first().and_then(|topic| topic.error()) {
+    pub fn warm_up(&self, patience: Duration) -> Result<usize, KafkaError> {
+        let metadata = self.current().client().fetch_metadata(Some(&self.topic), patience)?;
+        let topic = metadata.topics().first().ok_or(KafkaError::NoMessageReceived)?;
+        match topic.error() {
             Some(error) => Err(KafkaError::MetadataFetch(error.into())),
-            None => Ok(()),
+            None => Ok(topic.partitions().len()),
         }
     }
 

@@ -121,3 +121,22 @@ fn read(row: &MySqlRow) -> Result<StoredSku, sqlx::Error> {
         version: row.try_get("version")?,
     })
 }
+
+/// A cheap mark of the whole catalogue: it changes whenever a definition is added, removed or changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CatalogMark {
+    /// Definitions.
+    pub skus: u64,
+    /// Sum of their versions.
+    pub versions: u64,
+}
+
+/// Reads the mark.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn mark(db: &Db) -> Result<CatalogMark, MySqlError> {
+    let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(version), 0) AS UNSIGNED) FROM skus";
+    let (skus, versions): (i64, u64) = sqlx::query_as(sql).fetch_one(db.pool()).await?;
+    Ok(CatalogMark { skus: skus.unsigned_abs(), versions })
+}

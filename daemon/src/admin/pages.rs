@@ -1,0 +1,125 @@
+//! What the admin plane shows. Nothing here waits for a backend: every number is already in memory.
+
+use crate::app::{App, Shop};
+use crate::clock::wall_ms;
+use crate::http::{Answer, json};
+use crate::meters::{gauge, header};
+use bytes::Bytes;
+use hyper::StatusCode;
+use hyper::header::{CONTENT_TYPE, HeaderValue};
+use serde_json::{Map, Value, json};
+use std::fmt::Write as _;
+
+/// Version of the `/stats` document.
+const STATS_VERSION: u32 = 1;
+/// Most SKUs that are listed one by one; the busiest and scarcest come from the API's own list.
+const SKUS_LISTED: usize = 200;
+
+/// `/livez`: the process answers.
+pub(super) fn livez(_: &App) -> Answer {
+    json(Bytes::from_static(b"{\"status\":\"ok\"}"))
+}
+
+/// `/readyz`: 200 when every latch is dropped, otherwise 503 with the reasons.
+pub(super) fn readyz(app: &App) -> Answer {
+    let reasons = app.unready();
+    let ready = reasons.is_empty();
+    let reasons: Map<String, Value> = reasons.into_iter().map(|(latch, why)| (latch.to_owned(), why.into())).collect();
+    let mut answer = json(Bytes::from(json!({ "ready": ready, "reasons": reasons }).to_string()));
+    if !ready {
+        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
+    }
+    answer
+}
+
+/// `/stats`: one versioned document.
+pub(super) fn stats(app: &App) -> Answer {
+    let outcomes: Map<String, Value> =
+        app.meters.outcomes().map(|(status, reason, count)| (format!("{status}.{reason}"), count.into())).collect();
+    let document = json!({
+        "version": STATS_VERSION,
+        "role": app.config.role.as_str(),
+        "build": env!("CARGO_PKG_VERSION"),
+        "atMs": wall_ms(),
+        "uptimeMs": u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        "ready": app.unready().is_empty(),
+        "connections": app.meters.connections.load(std::sync::atomic::Ordering::Relaxed),
+        "outcomes": outcomes,
+        "selling": app.shop.as_ref().map(selling),
+        "projector": app.projector.as_ref().map(crate::projector::Handle::snapshot),
+    });
+    json(Bytes::from(document.to_string()))
+}
+
+fn selling(shop: &Shop) -> Value {
+    let skus: Vec<Value> = shop
+        .catalog
+        .all()
+        .iter()
+        .take(SKUS_LISTED)
+        .map(|offer| {
+            let seen = offer.lane.seen();
+            json!({
+                "skuId": offer.sku.sku_id,
+                "name": offer.sku.name,
+                "capacity": offer.sku.capacity,
+                "available": seen.map(|c| c.available),
+                "held": seen.map(|c| c.held),
+                "sold": seen.map(|c| c.sold),
+                "laneDepth": offer.lane.depth(),
+            })
+        })
+        .collect();
+    let lease = &shop.deciders.lease;
+    json!({
+        "node": shop.ids.node(),
+        "inFlight": shop.admission.in_flight(),
+        "unacknowledgedEvents": shop.deciders.recorder.unanswered(),
+        "epoch": { "latest": lease.latest(), "open": lease.is_open(), "leaseAgeMs": lease.age_ms() },
+        "redis": shop.deciders.gate.connected().err(),
+        "skuCount": shop.catalog.all().len(),
+        "skus": skus,
+    })
+}
+
+/// `/metrics`: Prometheus text.
+pub(super) fn metrics(app: &App) -> Answer {
+    let mut text = String::with_capacity(8 * 1024);
+    header(&mut text, "flash_build_info", "gauge", "Always 1; the labels say what runs.");
+    let role = app.config.role.as_str();
+    let _ = writeln!(text, "flash_build_info{{version=\"{}\",role=\"{role}\"}} 1", env!("CARGO_PKG_VERSION"));
+    gauge(&mut text, "flash_ready", "1 when every readiness latch is dropped.", u64::from(app.unready().is_empty()));
+    if let Some(shop) = &app.shop {
+        app.meters.render(&mut text);
+        let lease = &shop.deciders.lease;
+        gauge(
+            &mut text,
+            "flash_in_flight",
+            "Purchases between admission and answer.",
+            shop.admission.in_flight() as u64,
+        );
+        gauge(
+            &mut text,
+            "flash_unacknowledged_events",
+            "Events handed to Kafka without an answer yet.",
+            shop.deciders.recorder.unanswered(),
+        );
+        gauge(&mut text, "flash_epoch", "Newest stock epoch seen.", lease.latest().0);
+        gauge(&mut text, "flash_epoch_open", "1 while purchases may be decided.", u64::from(lease.is_open()));
+        gauge(&mut text, "flash_lease_age_milliseconds", "Age of the epoch lease.", lease.age_ms().unwrap_or(0));
+    }
+    if let Some(projector) = &app.projector {
+        let seen = projector.snapshot();
+        header(&mut text, "flash_projected_events_total", "counter", "Events applied, voided or parked.");
+        let _ = writeln!(text, "flash_projected_events_total {}", seen.events);
+        header(&mut text, "flash_dead_letters_total", "counter", "Events parked in the dead letters.");
+        let _ = writeln!(text, "flash_dead_letters_total {}", seen.dead_letters);
+        header(&mut text, "flash_voided_events_total", "counter", "Events of an older epoch behind a fence.");
+        let _ = writeln!(text, "flash_voided_events_total {}", seen.voided);
+        gauge(&mut text, "kafka_consumer_lag", "Events in our partitions that are not applied yet.", seen.lag_events);
+        gauge(&mut text, "flash_projector_lag_milliseconds", "Age of what is applied.", seen.lag_ms.unwrap_or(0));
+    }
+    let mut answer = json(Bytes::from(text));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8"));
+    answer
+}

@@ -1,0 +1,72 @@
+//! What every request can see.
+
+use crate::admission::Admission;
+use crate::catalog::Catalog;
+use crate::config::Config;
+use crate::lane::Deciders;
+use crate::meters::Meters;
+use crate::nodes::Ids;
+use crate::projector::Handle;
+use flash_stores::mysql::Db;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+/// The selling half of the daemon.
+pub(crate) struct Shop {
+    pub(crate) admission: Admission,
+    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) deciders: Arc<Deciders>,
+    pub(crate) ids: Arc<Ids>,
+    /// Partitions of `order-events`; zero until the log has been reached.
+    pub(crate) partitions: AtomicUsize,
+}
+
+/// The whole daemon, as its listeners see it.
+pub struct App {
+    pub(crate) config: Config,
+    pub(crate) started: Instant,
+    pub(crate) db: Db,
+    pub(crate) meters: Arc<Meters>,
+    /// Present if this process sells.
+    pub(crate) shop: Option<Shop>,
+    /// Present if this process projects.
+    pub(crate) projector: Option<Handle>,
+}
+
+impl App {
+    /// Why this process is not ready, one reason per latch; empty: ready.
+    pub(crate) fn unready(&self) -> Vec<(&'static str, String)> {
+        let mut reasons = Vec::new();
+        if let Some(shop) = &self.shop {
+            shop.unready(&mut reasons);
+        }
+        if let Some(error) = self.projector.as_ref().and_then(|projector| projector.snapshot().last_error) {
+            reasons.push(("projector", error));
+        }
+        reasons
+    }
+}
+
+impl Shop {
+    fn unready(&self, reasons: &mut Vec<(&'static str, String)>) {
+        if self.admission.is_draining() {
+            reasons.push(("drain", "the daemon is stopping".to_owned()));
+        }
+        if let Err(why) = self.deciders.gate.connected() {
+            reasons.push(("redis", why));
+        }
+        if self.partitions.load(Ordering::Acquire) == 0 {
+            reasons.push(("kafka", "order-events has not been reached yet".to_owned()));
+        }
+        if let Some(why) = self.deciders.lease.problem() {
+            reasons.push(("epoch", why));
+        }
+        if !self.catalog.is_loaded() {
+            reasons.push(("catalogue", "MySQL has not been read yet".to_owned()));
+        }
+        if self.ids.node().is_none() {
+            reasons.push(("node", "no node id is leased yet".to_owned()));
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! The daemon's configuration, one struct per concern, read from [`Settings`] and checked as a whole.
+
+use flash_core::limits;
+use flash_core::settings::{Settings, SettingsError};
+use flash_stores::kafka::KafkaSettings;
+use flash_stores::kafka::producer::RecorderSettings;
+use flash_stores::mysql::MySqlSettings;
+use flash_stores::redis::GateSettings;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+/// What runs in this process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Role {
+    /// API and worker.
+    All,
+    /// The purchase API only.
+    Api,
+    /// The projector only.
+    Worker,
+}
+
+impl Role {
+    /// Whether this process sells.
+    #[must_use]
+    pub const fn sells(self) -> bool {
+        matches!(self, Self::All | Self::Api)
+    }
+
+    /// Whether this process projects.
+    #[must_use]
+    pub const fn works(self) -> bool {
+        matches!(self, Self::All | Self::Worker)
+    }
+
+    /// Its name, as in the settings.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::All => "all",
+            Self::Api => "api",
+            Self::Worker => "worker",
+        }
+    }
+}
+
+/// The purchase API.
+#[derive(Debug, Clone)]
+pub struct HttpConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// How long a buyer waits for a verdict.
+    pub answer_timeout: Duration,
+    /// Most purchases between admission and answer.
+    pub in_flight_max: usize,
+    /// Most open connections.
+    pub connections_max: usize,
+    /// How long running requests may take to finish at shutdown.
+    pub drain: Duration,
+}
+
+/// Everything the daemon needs to know.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What runs.
+    pub role: Role,
+    /// The API.
+    pub http: HttpConfig,
+    /// The admin listener.
+    pub admin_listen: SocketAddr,
+    /// Preferred node id.
+    pub node_id: Option<u16>,
+    /// The gate.
+    pub redis: GateSettings,
+    /// The log.
+    pub kafka: KafkaSettings,
+    /// How events are produced.
+    pub recorder: RecorderSettings,
+    /// The view.
+    pub mysql: MySqlSettings,
+    /// D of DESIGN section 5.
+    pub epoch_lease: Duration,
+    /// Threads of the API runtime.
+    pub threads: usize,
+}
+
+impl Config {
+    /// Reads and checks all settings.
+    ///
+    /// # Errors
+    /// The first setting that cannot be used, or a combination that would break a promise.
+    pub fn read(settings: &Settings) -> Result<Self, SettingsError> {
+        let namespace = settings.read("namespace", "must be up to 40 letters, digits, - or _", namespace)?;
+        let kafka = KafkaSettings { brokers: settings.text("kafka.brokers").to_owned(), namespace: namespace.clone() };
+        let config = Self {
+            role: settings.read("role", "must be all, api or worker", role)?,
+            http: read_http(settings)?,
+            admin_listen: listen(settings, "admin.bind", "admin.port")?,
+            node_id: settings.read("node.id", "must be 0 to 1023", node_id)?,
+            redis: GateSettings {
+                url: settings.text("redis.url").to_owned(),
+                namespace,
+                timeout: settings.duration("redis.timeout", 10..=10_000)?,
+            },
+            kafka,
+            recorder: RecorderSettings {
+                linger: settings.duration("kafka.linger", 0..=100)?,
+                message_timeout: settings.duration("kafka.message_timeout", 1_000..=120_000)?,
+                queue_max: limits::KAFKA_QUEUE_MAX,
+            },
+            mysql: read_mysql(settings)?,
+            epoch_lease: settings.duration("epoch.lease", 500..=60_000)?,
+            threads: settings.read("runtime.threads", "must be 0 to 512", |text| bounded(text, 0, 512))?,
+        };
+        config.check()?;
+        Ok(config)
+    }
+
+    /// Relations between settings that the promises rest on.
+    fn check(&self) -> Result<(), SettingsError> {
+        let refuse = |text: String| Err(SettingsError::Combination(text));
+        if self.redis.timeout >= self.http.answer_timeout {
+            return refuse(
+                "redis.timeout must be shorter than http.answer_timeout: a decision must fit into its answer".into(),
+            );
+        }
+        if self.http.answer_timeout >= self.epoch_lease {
+            return refuse(
+                "http.answer_timeout must be shorter than epoch.lease: no answer may outlive its lease".into(),
+            );
+        }
+        if self.http.answer_timeout >= self.recorder.message_timeout {
+            return refuse(
+                "http.answer_timeout must be shorter than kafka.message_timeout: delivery outlives patience".into(),
+            );
+        }
+        Ok(())
+    }
+}
+
+fn read_http(settings: &Settings) -> Result<HttpConfig, SettingsError> {
+    let count = |name, most: usize| settings.read(name, &format!("must be 1 to {most}"), |text| bounded(text, 1, most));
+    Ok(HttpConfig {
+        listen: listen(settings, "http.bind", "http.port")?,
+        answer_timeout: settings.duration("http.answer_timeout", 50..=30_000)?,
+        in_flight_max: count("http.in_flight_max", limits::IN_FLIGHT_MAX)?,
+        connections_max: count("http.connections_max", 1_000_000)?,
+        drain: settings.duration("http.drain", 0..=600_000)?,
+    })
+}
+
+fn read_mysql(settings: &Settings) -> Result<MySqlSettings, SettingsError> {
+    Ok(MySqlSettings {
+        host: settings.text("mysql.host").to_owned(),
+        port: settings.read("mysql.port", "must be a port", |text| text.parse().ok())?,
+        user: settings.text("mysql.user").to_owned(),
+        password: settings.text("mysql.password").to_owned(),
+        database: settings.text("mysql.database").to_owned(),
+        connections_max: 8,
+    })
+}
+
+fn listen(settings: &Settings, bind: &'static str, port: &'static str) -> Result<SocketAddr, SettingsError> {
+    let ip: IpAddr = settings.read(bind, "must be an IP address", |text| text.parse().ok())?;
+    Ok(SocketAddr::new(ip, settings.read(port, "must be a port, 0 to 65535", |text| text.parse().ok())?))
+}
+
+fn role(text: &str) -> Option<Role> {
+    [Role::All, Role::Api, Role::Worker].into_iter().find(|role| role.as_str() == text)
+}
+
+fn node_id(text: &str) -> Option<Option<u16>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    text.parse().ok().filter(|id| *id < limits::NODE_IDS).map(Some)
+}
+
+/// A namespace goes into topic names and Redis keys, so it may contain neither dots and colons nor braces.
+fn namespace(text: &str) -> Option<String> {
+    let legal = text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    (text.len() <= 40 && legal).then(|| text.to_owned())
+}
+
+fn bounded(text: &str, least: usize, most: usize) -> Option<usize> {
+    text.parse().ok().filter(|value| (least..=most).contains(value))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn with(pairs: &[(&str, &str)]) -> Result<Config, SettingsError> {
+        let look_up = |flag: &str| pairs.iter().find(|(name, _)| *name == flag).map(|(_, value)| (*value).to_owned());
+        Config::read(&Settings::layer(look_up, |_| None, None)?)
+    }
+
+    #[test]
+    fn the_defaults_are_a_working_configuration() {
+        let config = with(&[]).unwrap();
+        assert_eq!((config.role, config.http.listen.port()), (Role::All, 3000));
+        assert_eq!(config.epoch_lease, Duration::from_millis(limits::EPOCH_LEASE_MS));
+        assert_eq!(config.http.answer_timeout, Duration::from_millis(limits::ACK_WAIT_MS));
+        assert_eq!(config.redis.timeout, Duration::from_millis(limits::REDIS_TIMEOUT_MS));
+        assert_eq!(config.recorder.message_timeout, Duration::from_millis(limits::KAFKA_MESSAGE_TIMEOUT_MS));
+        assert_eq!(config.http.in_flight_max, limits::IN_FLIGHT_MAX);
+        assert_eq!(config.http.connections_max, limits::CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn dangerous_combinations_are_refused() {
+        for pairs in [
+            [("answer-timeout", "5s"), ("epoch-lease", "5s")],
+            [("redis-timeout", "4s"), ("answer-timeout", "4s")],
+            [("kafka-message-timeout", "3s"), ("answer-timeout", "4s")],
+        ] {
+            assert!(matches!(with(&pairs), Err(SettingsError::Combination(_))), "{pairs:?}");
+        }
+        for pair in
+            [("namespace", "a.b"), ("namespace", "{x}"), ("node-id", "1024"), ("role", "boss"), ("port", "70000")]
+        {
+            assert!(matches!(with(&[pair]), Err(SettingsError::Value { .. })), "{pair:?}");
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! The purchase API: routing and the shape of answers. Knows nothing about stock.
+
+mod body;
+pub(crate) mod problem;
+mod purchase;
+mod read;
+mod serve;
+
+pub(crate) use serve::{Connections, serve};
+
+use crate::app::{App, Shop};
+use bytes::Bytes;
+use flash_core::outcome::Refusal;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::{Method, Request, Response};
+
+/// An answer of the API: always complete in memory.
+pub(crate) type Answer = Response<Full<Bytes>>;
+
+const API: &str = "/api/v1/flash/";
+
+/// Where a request goes. Paths are compared as they were sent: no decoding, no normalising, one spelling per resource.
+enum Route<'a> {
+    Purchase,
+    Skus,
+    Sku(&'a str),
+    Order(&'a str),
+    Health,
+}
+
+impl<'a> Route<'a> {
+    fn of(path: &'a str) -> Option<Self> {
+        if path == "/health" {
+            return Some(Self::Health);
+        }
+        let rest = path.strip_prefix(API)?;
+        match rest {
+            "purchase" => Some(Self::Purchase),
+            "skus" => Some(Self::Skus),
+            _ => match rest.split_once('/')? {
+                ("skus", id) => Some(Self::Sku(id)),
+                ("orders", id) => Some(Self::Order(id)),
+                _ => None,
+            },
+        }
+    }
+
+    const fn method(&self) -> Method {
+        match self {
+            Self::Purchase => Method::POST,
+            Self::Skus | Self::Sku(_) | Self::Order(_) | Self::Health => Method::GET,
+        }
+    }
+}
+
+/// Answers one request.
+pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -> Answer {
+    let Some(route) = Route::of(request.uri().path()) else { return problem::answer(&Refusal::RouteNotFound) };
+    if *request.method() != route.method() {
+        let mut answer = problem::answer(&Refusal::MethodNotAllowed);
+        if let Ok(allow) = HeaderValue::from_str(route.method().as_str()) {
+            answer.headers_mut().insert(ALLOW, allow);
+        }
+        return answer;
+    }
+    match route {
+        Route::Purchase => purchase::handle(app, shop, request).await,
+        Route::Skus => read::skus(shop),
+        Route::Sku(id) => read::sku(shop, id).await,
+        Route::Order(id) => read::order(app, shop, id).await,
+        Route::Health => read::health(app),
+    }
+}
+
+/// A 200 with a JSON body.
+pub(crate) fn json(body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    let headers = answer.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    answer
+}

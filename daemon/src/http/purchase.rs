@@ -1,0 +1,107 @@
+//! `POST /api/v1/flash/purchase`: parse → admit → queue → answer.
+
+use super::{Answer, body, json, problem};
+use crate::app::{App, Shop};
+use crate::lane::Verdict;
+use flash_core::outcome::Refusal;
+use flash_core::purchase::Purchase;
+use flash_core::stock::{Ask, Hold};
+use hyper::body::Incoming;
+use hyper::header::{HeaderName, HeaderValue};
+use hyper::{HeaderMap, Request};
+use std::time::Instant;
+
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+
+/// What a purchase came to.
+enum Told {
+    Yes {
+        hold: Hold,
+        replayed: bool,
+    },
+    /// Answered by the latch, with a prebuilt body.
+    Latched(flash_core::outcome::SoldOut, bytes::Bytes),
+}
+
+/// Handles one purchase and counts it.
+pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -> Answer {
+    let started = Instant::now();
+    match purchase(app, shop, request).await {
+        Ok(Told::Yes { hold, replayed }) => {
+            let took = started.elapsed();
+            app.meters.won(replayed, took);
+            won(&hold, replayed, took.as_millis())
+        }
+        Ok(Told::Latched(sold_out, body)) => {
+            app.meters.refused(&Refusal::SoldOut(sold_out), started.elapsed());
+            problem::sold_out(sold_out, body)
+        }
+        Err(refusal) => {
+            app.meters.refused(&refusal, started.elapsed());
+            problem::answer(&refusal)
+        }
+    }
+}
+
+async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<Told, Refusal> {
+    let (headers, body) = body::read_json(request).await?;
+    let purchase =
+        Purchase::parse(&body, header_key(&headers)?).map_err(|error| Refusal::Validation(error.to_string()))?;
+    let offer = shop.catalog.get(purchase.sku_id).ok_or(if shop.catalog.is_loaded() {
+        Refusal::SkuNotFound
+    } else {
+        Refusal::StockRecovering
+    })?;
+    let _admitted = shop.admission.admit()?;
+    if let Some((sold_out, body)) = offer.lane.latch().answer(purchase.user_id) {
+        return Ok(Told::Latched(sold_out, body));
+    }
+    let (order_id, reservation_id) = shop.ids.next().ok_or(Refusal::StockRecovering)?;
+    let Purchase { user_id, quantity, idempotency_key, .. } = purchase;
+    // Everybody has a key, so that everybody can ask again after an unknown outcome.
+    let idempotency_key = idempotency_key.unwrap_or_else(|| format!("auto-{order_id}"));
+    let unknown = Refusal::OutcomeUnknown { idempotency_key: idempotency_key.clone() };
+    let verdict = offer.lane.enqueue(Ask { user_id, quantity, order_id, reservation_id, idempotency_key })?;
+    // If the client goes away here the purchase is still decided, and its verdict waits under the key.
+    match tokio::time::timeout(app.config.http.answer_timeout, verdict).await {
+        Ok(Ok(Verdict::Recorded { hold, epoch, replayed })) if shop.deciders.lease.covers(epoch) => {
+            Ok(Told::Yes { hold, replayed })
+        }
+        Ok(Ok(Verdict::Refused(refusal))) => Err(refusal),
+        // Too late, a lane that died, or a lease that ran out: none of them is a "no".
+        Ok(Ok(Verdict::Recorded { .. }) | Err(_)) | Err(_) => Err(unknown),
+    }
+}
+
+fn header_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let mut values = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let bad = |text: &str| Refusal::Validation(format!("Idempotency-Key: {text}"));
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(value), None) => value.to_str().map(Some).map_err(|_| bad("must be visible ASCII")),
+        (Some(_), Some(_)) => Err(bad("was sent more than once")),
+    }
+}
+
+fn won(hold: &Hold, replayed: bool, took_ms: u128) -> Answer {
+    let body = format!(
+        "{{\"success\":true,\"reservationId\":\"{}\",\"orderId\":\"{}\",\"expiresAt\":{},\
+         \"message\":\"Reservation confirmed. Complete payment within {}.\",\"processingTimeMs\":{took_ms}}}",
+        hold.reservation_id,
+        hold.order_id,
+        hold.expires_at_ms,
+        in_words(hold.expires_at_ms.saturating_sub(hold.reserved_at_ms)),
+    );
+    let mut answer = json(body.into());
+    if replayed {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    answer
+}
+
+/// A hold time for people: whole minutes where it is, seconds otherwise.
+fn in_words(hold_ms: u64) -> String {
+    let (number, unit) = if hold_ms.is_multiple_of(60_000) { (hold_ms / 60_000, "minute") } else { (hold_ms / 1000, "second") };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+}

@@ -1,0 +1,235 @@
+//! The lane: one ordered queue per SKU, and the task that decides it batch by batch.
+//!
+//! Promise kept (P6): a purchase takes its place in the queue synchronously, without an await between the end of its body
+//! and its place, and batches keep that order. While one batch is at Redis the next gathers; at most one is in flight, so
+//! batches grow with the load and an idle lane answers at once – no timer.
+
+use crate::clock::boot_ms;
+use crate::http::problem;
+use crate::latch::Latch;
+use crate::lease::Lease;
+use crate::meters::Meters;
+use crate::record::record;
+use flash_core::ids::{Epoch, SkuId};
+use flash_core::limits::{LANE_BATCH_MAX, LANE_QUEUE_MAX};
+use flash_core::outcome::{Refusal, SoldOut};
+use flash_core::stock::{Ask, Counters, Decision, Hold};
+use flash_stores::kafka::producer::Recorder;
+use flash_stores::redis::{Batch, Fence, Gate, Reserved, SkuKeys, StockError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many winners are read at once when a SKU sells out.
+const WINNERS_PAGE: u64 = 10_000;
+
+/// What a lane tells a request.
+#[derive(Debug)]
+pub(crate) enum Verdict {
+    /// Units are held and the log knows it. It may be told to the buyer only under a fresh lease of `epoch`.
+    Recorded {
+        /// The hold.
+        hold: Hold,
+        /// Under which epoch it was decided.
+        epoch: Epoch,
+        /// Whether the key already had this answer.
+        replayed: bool,
+    },
+    /// Anything else.
+    Refused(Refusal),
+}
+
+/// A purchase in the queue.
+#[derive(Debug)]
+struct Waiting {
+    ask: Ask,
+    buyer: oneshot::Sender<Verdict>,
+}
+
+/// What all lanes share.
+pub(crate) struct Deciders {
+    pub(crate) gate: Gate,
+    pub(crate) recorder: Arc<Recorder>,
+    pub(crate) lease: Arc<Lease>,
+    pub(crate) meters: Arc<Meters>,
+}
+
+/// The queue of one SKU. The task ends when the last handle is dropped.
+pub(crate) struct Lane {
+    queue: mpsc::Sender<Waiting>,
+    shared: Arc<Shared>,
+}
+
+/// What requests and the task share.
+struct Shared {
+    sku_id: SkuId,
+    price_minor: AtomicU64,
+    opens_at_ms: AtomicU64,
+    latch: Latch,
+    seen: std::sync::Mutex<Option<Counters>>,
+}
+
+impl Lane {
+    /// Starts the lane of a SKU. Must be called inside the API runtime.
+    pub(crate) fn start(deciders: Arc<Deciders>, sku_id: SkuId, price_minor: u64, opens_at_ms: Option<u64>) -> Self {
+        let (queue, waiting) = mpsc::channel(LANE_QUEUE_MAX);
+        let shared = Arc::new(Shared {
+            sku_id,
+            price_minor: AtomicU64::new(price_minor),
+            opens_at_ms: AtomicU64::new(opens_at_ms.unwrap_or(0)),
+            latch: Latch::default(),
+            seen: std::sync::Mutex::new(None),
+        });
+        let keys = SkuKeys::new(deciders.gate.namespace(), sku_id);
+        tokio::spawn(Task { deciders, keys, shared: Arc::clone(&shared) }.run(waiting));
+        Self { queue, shared }
+    }
+
+    /// Takes the definition's current price and opening time.
+    pub(crate) fn update(&self, price_minor: u64, opens_at_ms: Option<u64>) {
+        self.shared.price_minor.store(price_minor, Ordering::Relaxed);
+        self.shared.opens_at_ms.store(opens_at_ms.unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// The latch.
+    pub(crate) fn latch(&self) -> &Latch {
+        &self.shared.latch
+    }
+
+    /// Counters as Redis last reported them to this daemon.
+    pub(crate) fn seen(&self) -> Option<Counters> {
+        *self.shared.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Purchases waiting in the queue.
+    pub(crate) fn depth(&self) -> usize {
+        self.queue.max_capacity() - self.queue.capacity()
+    }
+
+    /// Takes a place in the queue. Never waits.
+    pub(crate) fn enqueue(&self, ask: Ask) -> Result<oneshot::Receiver<Verdict>, Refusal> {
+        let (buyer, verdict) = oneshot::channel();
+        self.queue.try_send(Waiting { ask, buyer }).map_err(|_| Refusal::Overloaded)?;
+        Ok(verdict)
+    }
+}
+
+struct Task {
+    deciders: Arc<Deciders>,
+    keys: SkuKeys,
+    shared: Arc<Shared>,
+}
+
+impl Task {
+    async fn run(self, mut waiting: mpsc::Receiver<Waiting>) {
+        let mut batch = Vec::with_capacity(LANE_BATCH_MAX);
+        let (mut asks, mut buyers) = (Vec::with_capacity(LANE_BATCH_MAX), Vec::with_capacity(LANE_BATCH_MAX));
+        while waiting.recv_many(&mut batch, LANE_BATCH_MAX).await > 0 {
+            // Nothing is decided for clients that are gone already.
+            for Waiting { ask, buyer } in batch.drain(..).filter(|waiting| !waiting.buyer.is_closed()) {
+                asks.push(ask);
+                buyers.push(buyer);
+            }
+            if !asks.is_empty() {
+                self.decide(&mut asks, &mut buyers).await;
+            }
+            asks.clear();
+            buyers.clear();
+        }
+    }
+
+    async fn decide(&self, asks: &mut Vec<Ask>, buyers: &mut Vec<oneshot::Sender<Verdict>>) {
+        let deciders = &*self.deciders;
+        let Some(fence) = deciders.lease.fence() else {
+            return refuse_all(buyers, asks, |_| Refusal::StockRecovering);
+        };
+        let began_ms = boot_ms();
+        let unit_price_minor = self.shared.price_minor.load(Ordering::Relaxed);
+        let batch = Batch { keys: &self.keys, fence: &fence, unit_price_minor, asks };
+        let result = deciders.gate.reserve(&batch).await;
+        deciders.meters.batch(asks.len(), &result, boot_ms().saturating_sub(began_ms));
+        match result {
+            Ok(mut reserved) => {
+                for (decision, buyer) in std::mem::take(&mut reserved.decisions).into_iter().zip(buyers.drain(..)) {
+                    self.answer(decision, fence.epoch, buyer, &reserved);
+                }
+                self.learn(&reserved, &fence, began_ms).await;
+            }
+            Err(StockError::Unknown(reason)) => {
+                tracing::warn!(sku = %self.shared.sku_id, batch = asks.len(), reason, "a batch's outcome is unknown");
+                refuse_all(buyers, asks, |ask| Refusal::OutcomeUnknown {
+                    idempotency_key: ask.idempotency_key.clone(),
+                });
+            }
+            Err(error) => {
+                if matches!(error, StockError::Fenced(_)) {
+                    deciders.lease.suspect();
+                }
+                tracing::debug!(sku = %self.shared.sku_id, %error, "nothing was decided");
+                refuse_all(buyers, asks, |_| Refusal::StockRecovering);
+            }
+        }
+    }
+
+    /// Remembers what a reply says about the SKU: the counters, and whether "no" can be said locally for a moment.
+    async fn learn(&self, reserved: &Reserved, fence: &Fence, began_ms: u64) {
+        let shared = &*self.shared;
+        *shared.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(reserved.counters);
+        if reserved.counters.available > 0 {
+            return shared.latch.clear();
+        }
+        if self.read_winners(fence, reserved.winners).await {
+            let sold_out = sold_out(reserved);
+            shared.latch.set(began_ms, sold_out, problem::sold_out_body(&sold_out));
+        }
+    }
+
+    /// Reads the list of winners up to `total`; false if it could not be read, and then there is no latch.
+    async fn read_winners(&self, fence: &Fence, total: u64) -> bool {
+        let latch = &self.shared.latch;
+        loop {
+            let known = latch.winners_known(fence.epoch);
+            if known >= total {
+                return known == total;
+            }
+            match self.deciders.gate.winners(&self.keys, known, WINNERS_PAGE.min(total - known)).await {
+                Ok(users) if !users.is_empty() => latch.learn_winners(&users),
+                _ => return false,
+            }
+        }
+    }
+
+    fn answer(&self, decision: Decision, epoch: Epoch, buyer: oneshot::Sender<Verdict>, reserved: &Reserved) {
+        let refusal = match decision {
+            Decision::Won(hold) => {
+                return record(&self.deciders.recorder, self.shared.sku_id, epoch, hold, false, buyer);
+            }
+            Decision::Replayed(hold) => {
+                return record(&self.deciders.recorder, self.shared.sku_id, epoch, hold, true, buyer);
+            }
+            Decision::KeyReused => Refusal::KeyReused,
+            Decision::RateLimited => Refusal::RateLimited,
+            Decision::NotOpen => Refusal::SaleNotOpen { opens_at_ms: self.shared.opens_at_ms.load(Ordering::Relaxed) },
+            Decision::Closed => Refusal::SaleClosed,
+            Decision::LimitReached => Refusal::LimitReached,
+            Decision::SoldOut => Refusal::SoldOut(sold_out(reserved)),
+            Decision::Expired => Refusal::ReservationExpired,
+        };
+        // The client may be gone; nothing was decided for it.
+        let _ = buyer.send(Verdict::Refused(refusal));
+    }
+}
+
+fn sold_out(reserved: &Reserved) -> SoldOut {
+    let Counters { available, held, .. } = reserved.counters;
+    let is_final = held == 0 && available == 0;
+    let wait = reserved.first_expiry_ms.map(|ms| Duration::from_millis(ms.saturating_sub(reserved.now_ms)));
+    SoldOut { is_final, held, retry_after: wait.filter(|_| !is_final) }
+}
+
+fn refuse_all(buyers: &mut Vec<oneshot::Sender<Verdict>>, asks: &[Ask], refusal: impl Fn(&Ask) -> Refusal) {
+    for (buyer, ask) in buyers.drain(..).zip(asks) {
+        let _ = buyer.send(Verdict::Refused(refusal(ask)));
+    }
+}

@@ -1,0 +1,224 @@
+//! Putting the parts together, and taking them apart in order.
+//!
+//! [`start`] is what production and tests both call. Ports are bound before anything else; everything that talks to a
+//! backend starts without it and keeps trying, so the order in which the servers come up does not matter.
+
+use crate::admin;
+use crate::admission::Admission;
+use crate::app::{App, Shop};
+use crate::catalog::Catalog;
+use crate::clock::wall_ms;
+use crate::config::Config;
+use crate::http::{Connections, serve};
+use crate::lane::Deciders;
+use crate::lease::Lease;
+use crate::meters::Meters;
+use crate::nodes::Ids;
+use crate::projector::{Projector, ProjectorOptions};
+use flash_stores::kafka::producer::Recorder;
+use flash_stores::mysql::Db;
+use flash_stores::redis::Gate;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+use tokio::net::{TcpListener, TcpSocket};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinHandle;
+
+/// Connections the kernel may queue for us: a whole sale opens its sockets in the same instant.
+const BACKLOG: u32 = 4096;
+/// How long the log may take to be reached in one attempt.
+const WARM_UP_PATIENCE: Duration = Duration::from_secs(5);
+/// How often the producer is looked after.
+const HEAL_EVERY: Duration = Duration::from_secs(1);
+/// How long the producer may take to empty its queue at shutdown.
+const FLUSH_PATIENCE: Duration = Duration::from_secs(10);
+/// How long the projector may take to finish its batch at shutdown.
+const PROJECTOR_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Why the daemon could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceError {
+    /// A port is taken or may not be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// Which address.
+        address: SocketAddr,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// A setting the backends' libraries refuse.
+    #[error("{0}")]
+    Settings(String),
+    /// No thread could be started.
+    #[error("cannot start a thread: {0}")]
+    Thread(std::io::Error),
+}
+
+/// Where the daemon listens.
+#[derive(Debug, Clone, Copy)]
+pub struct Addresses {
+    /// The purchase API; `None` for a worker.
+    pub api: Option<SocketAddr>,
+    /// The admin listener.
+    pub admin: SocketAddr,
+}
+
+/// A running daemon.
+pub struct Running {
+    /// Where it listens.
+    pub addresses: Addresses,
+    app: Arc<App>,
+    holder: String,
+    places: Arc<Semaphore>,
+    draining: watch::Sender<bool>,
+    stop_projector: watch::Sender<bool>,
+    projector: Option<JoinHandle<()>>,
+    keepers: Vec<JoinHandle<()>>,
+    admin: admin::Admin,
+}
+
+/// Starts everything the role asks for on the current runtime.
+///
+/// # Errors
+/// [`ServiceError`]: a port, a setting or a thread. Backends that are away are not an error.
+pub async fn start(config: Config) -> Result<Running, ServiceError> {
+    let api = if config.role.sells() { Some(listen(config.http.listen)?) } else { None };
+    let admin_listener = listen(config.admin_listen)?;
+    let (draining, drained) = watch::channel(false);
+    let (stop_projector, projector_stopped) = watch::channel(false);
+    let holder = holder();
+    let db = Db::open(&config.mysql);
+    let meters = Arc::new(Meters::default());
+    let mut keepers = Vec::new();
+
+    let shop = if config.role.sells() { Some(open_shop(&config, &db, &meters, &holder, &mut keepers)?) } else { None };
+    let projector = config
+        .role
+        .works()
+        .then(|| Projector::new(ProjectorOptions { kafka: config.kafka.clone(), mysql: config.mysql.clone() }));
+    let places = Arc::new(Semaphore::new(config.http.connections_max));
+    let handle = projector.as_ref().map(Projector::handle);
+    let app = Arc::new(App { config, started: Instant::now(), db, meters, shop, projector: handle });
+    if app.shop.is_some() {
+        keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app))));
+    }
+    let projector = projector.map(|projector| tokio::spawn(project(projector, projector_stopped)));
+    let admin = admin::Admin::start(admin_listener, Arc::clone(&app))?;
+    let addresses = Addresses { api: api.as_ref().and_then(|api| api.local_addr().ok()), admin: admin.address() };
+    if let Some(api) = api {
+        let connections = Connections { places: Arc::clone(&places), draining: drained };
+        keepers.push(tokio::spawn(serve(api, Arc::clone(&app), connections)));
+    }
+    Ok(Running { addresses, app, holder, places, draining, stop_projector, projector, keepers, admin })
+}
+
+fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let bound = socket.and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        socket.listen(BACKLOG)
+    });
+    bound.map_err(|source| ServiceError::Listen { address, source })
+}
+
+/// A name that no other process ever has: where, which process, and when it began.
+fn holder() -> String {
+    let host: String =
+        rustix::system::uname().nodename().to_string_lossy().chars().filter(char::is_ascii_graphic).take(48).collect();
+    format!("{host}:{}:{}", std::process::id(), wall_ms())
+}
+
+fn open_shop(
+    config: &Config,
+    db: &Db,
+    meters: &Arc<Meters>,
+    holder: &str,
+    keepers: &mut Vec<JoinHandle<()>>,
+) -> Result<Shop, ServiceError> {
+    let gate = Gate::new(&config.redis).map_err(|error| ServiceError::Settings(error.to_string()))?;
+    let recorder =
+        Recorder::new(&config.kafka, &config.recorder).map_err(|error| ServiceError::Settings(error.to_string()))?;
+    let lease = Lease::start(config.kafka.clone(), config.epoch_lease).map_err(ServiceError::Thread)?;
+    let admission = Admission::new(Arc::clone(&lease), config.http.in_flight_max);
+    let deciders = Arc::new(Deciders { gate, recorder: Arc::new(recorder), lease, meters: Arc::clone(meters) });
+    let ids = Arc::new(Ids::default());
+    keepers.push(tokio::spawn(Arc::clone(&ids).keep(db.clone(), holder.to_owned(), config.node_id)));
+    let catalog = Arc::new(Catalog::new());
+    keepers.push(tokio::spawn(Arc::clone(&catalog).keep(db.clone(), Arc::clone(&deciders))));
+    Ok(Shop { admission, catalog, deciders, ids, partitions: AtomicUsize::new(0) })
+}
+
+/// Warms the producer up, then replaces it whenever it has failed for good.
+async fn look_after_producer(app: Arc<App>) {
+    let Some(shop) = &app.shop else { return };
+    loop {
+        let recorder = Arc::clone(&shop.deciders.recorder);
+        let cold = shop.partitions.load(Ordering::Acquire) == 0;
+        let work = move || {
+            let healed = recorder.heal().unwrap_or(false);
+            if cold || healed { recorder.warm_up(WARM_UP_PATIENCE).ok() } else { None }
+        };
+        if let Ok(Some(partitions)) = tokio::task::spawn_blocking(work).await {
+            shop.partitions.store(partitions, Ordering::Release);
+        }
+        tokio::time::sleep(HEAL_EVERY).await;
+    }
+}
+
+async fn project(projector: Projector, mut stopped: watch::Receiver<bool>) {
+    let stop = async move { drop(stopped.wait_for(|stopped| *stopped).await) };
+    if let Err(error) = projector.run(stop).await {
+        tracing::error!(%error, "the projector stopped");
+    }
+}
+
+impl Running {
+    /// Stops in phases: refuse, finish what runs, empty the producer, finish the projector's batch, let go of the leases.
+    pub async fn stop(mut self) {
+        tracing::info!("stopping");
+        if let Some(shop) = &self.app.shop {
+            shop.admission.drain();
+        }
+        self.draining.send_replace(true);
+        self.finish_requests().await;
+        self.flush_producer().await;
+        self.stop_projector.send_replace(true);
+        if let Some(projector) = self.projector.take()
+            && tokio::time::timeout(PROJECTOR_PATIENCE, projector).await.is_err()
+        {
+            tracing::warn!("the projector did not finish its batch; it will be applied again");
+        }
+        for keeper in self.keepers.drain(..) {
+            keeper.abort();
+        }
+        if let Some(shop) = &self.app.shop {
+            shop.ids.release(&self.app.db, &self.holder).await;
+            shop.deciders.lease.stop();
+        }
+        self.admin.stop();
+        self.app.db.close().await;
+        tracing::info!("stopped");
+    }
+
+    async fn finish_requests(&self) {
+        let config = &self.app.config.http;
+        let all = u32::try_from(config.connections_max).unwrap_or(u32::MAX);
+        if tokio::time::timeout(config.drain, self.places.acquire_many(all)).await.is_err() {
+            let open = config.connections_max - self.places.available_permits();
+            let running = self.app.shop.as_ref().map_or(0, |shop| shop.admission.in_flight());
+            tracing::warn!(connections = open, purchases = running, "cut off at the end of the drain time");
+        }
+    }
+
+    async fn flush_producer(&self) {
+        let Some(shop) = &self.app.shop else { return };
+        let recorder = Arc::clone(&shop.deciders.recorder);
+        let left = recorder.unanswered();
+        if !matches!(tokio::task::spawn_blocking(move || recorder.flush(FLUSH_PATIENCE)).await, Ok(Ok(()))) {
+            tracing::warn!(events = left, "events were left unanswered; their buyers were told so");
+        }
+    }
+}
