@@ -5,6 +5,7 @@
 
 pub mod config;
 pub mod projector;
+pub mod rebuild;
 
 mod admin;
 mod admission;

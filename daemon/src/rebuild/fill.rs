@@ -1,0 +1,122 @@
+//! Writing one SKU afresh from MySQL.
+
+use super::{Rebuild, RebuildError};
+use crate::clock::wall_ms;
+use flash_core::ids::{OrderId, UserId};
+use flash_core::limits::IDEMPOTENCY_TTL_MS;
+use flash_core::order::OrderState;
+use flash_core::sale::Sku;
+use flash_core::stock::{Counters, Hold, Terms};
+use flash_stores::mysql::orders::{self, OrderRow};
+use flash_stores::redis::{Fence, LoadKey, LoadStock, Loader};
+use std::collections::BTreeMap;
+
+/// Orders read from MySQL at once.
+const PAGE: u32 = 5_000;
+
+/// What the orders of a SKU add up to.
+#[derive(Default)]
+struct Sum {
+    held: u64,
+    sold: u64,
+    seq: u64,
+    buyers: BTreeMap<UserId, u32>,
+}
+
+impl Sum {
+    fn add(&mut self, row: &OrderRow) {
+        let quantity = row.order.quantity;
+        self.seq = self.seq.max(row.order.seq);
+        match row.state {
+            OrderState::Reserved => self.held += u64::from(quantity),
+            OrderState::Confirmed => self.sold += u64::from(quantity),
+            OrderState::Cancelled | OrderState::Expired => return,
+        }
+        *self.buyers.entry(row.order.user_id).or_default() += quantity;
+    }
+}
+
+impl Rebuild {
+    /// available = capacity − held − sold; live holds, buyers' units and young keys as MySQL has them.
+    pub(super) async fn fill(&self, sku: &Sku, fence: &Fence) -> Result<(), RebuildError> {
+        let keys = self.keys(sku.sku_id);
+        let loader = Loader::new(&self.gate, &keys, fence);
+        let refused = |source| RebuildError::Load { sku_id: sku.sku_id, source };
+        loader.begin().await.map_err(refused)?;
+        let mut sum = Sum::default();
+        let now_ms = wall_ms();
+        for state in [OrderState::Reserved, OrderState::Confirmed, OrderState::Cancelled, OrderState::Expired] {
+            let mut after = OrderId::new(0);
+            loop {
+                let page = orders::page_of_sku(&self.db, sku.sku_id, state, after, PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = last.order.order_id;
+                page.iter().for_each(|row| sum.add(row));
+                if state == OrderState::Reserved {
+                    let holds: Vec<Hold> = page.iter().map(hold).collect();
+                    loader.holds(&holds).await.map_err(refused)?;
+                }
+                let answers: Vec<LoadKey> = page.iter().filter_map(|row| answer(row, now_ms)).collect();
+                loader.answers(&answers).await.map_err(refused)?;
+            }
+        }
+        let buyers: Vec<(UserId, u32)> = sum.buyers.iter().map(|(user, units)| (*user, *units)).collect();
+        loader.buyers(&buyers).await.map_err(refused)?;
+        loader.open(&stock(sku, &sum)?).await.map_err(refused)
+    }
+
+    /// Loads a SKU that nobody can have bought from, under the epoch that is open.
+    pub(super) async fn create(&self, sku: &Sku, fence: &Fence) -> Result<(), RebuildError> {
+        let keys = self.keys(sku.sku_id);
+        let created = Loader::new(&self.gate, &keys, fence).create(&stock(sku, &Sum::default())?).await;
+        created.map_err(|source| RebuildError::Load { sku_id: sku.sku_id, source })
+    }
+}
+
+fn stock(sku: &Sku, sum: &Sum) -> Result<LoadStock, RebuildError> {
+    let oversold =
+        || RebuildError::Oversold { sku_id: sku.sku_id, held: sum.held, sold: sum.sold, capacity: sku.capacity };
+    let small = |units: u64| u32::try_from(units).map_err(|_| oversold());
+    let (held, sold) = (small(sum.held)?, small(sum.sold)?);
+    let available = sku.capacity.checked_sub(held).and_then(|left| left.checked_sub(sold)).ok_or_else(oversold)?;
+    Ok(LoadStock { terms: terms(sku), counters: Counters { available, held, sold, seq: sum.seq } })
+}
+
+/// The terms of a definition, as Redis keeps them.
+pub(super) fn terms(sku: &Sku) -> Terms {
+    Terms {
+        capacity: sku.capacity,
+        per_user: sku.per_user,
+        hold_ms: sku.hold_ms,
+        opens_at_ms: sku.opens_at_ms.unwrap_or(0),
+        closes_at_ms: sku.closes_at_ms.unwrap_or(0),
+    }
+}
+
+fn hold(row: &OrderRow) -> Hold {
+    let order = row.order.clone();
+    Hold {
+        order_id: order.order_id,
+        reservation_id: order.reservation_id,
+        user_id: order.user_id,
+        quantity: order.quantity,
+        unit_price_minor: order.unit_price_minor,
+        seq: order.seq,
+        reserved_at_ms: order.reserved_at_ms,
+        expires_at_ms: order.expires_at_ms,
+        idempotency_key: order.idempotency_key,
+    }
+}
+
+/// The key's answer, if it is younger than a key's life.
+fn answer(row: &OrderRow, now_ms: u64) -> Option<LoadKey> {
+    let order = &row.order;
+    let life_ms = (order.reserved_at_ms + IDEMPOTENCY_TTL_MS).checked_sub(now_ms).filter(|life| *life > 0)?;
+    Some(LoadKey {
+        user_id: order.user_id,
+        idempotency_key: order.idempotency_key.clone(),
+        quantity: order.quantity,
+        order_id: order.order_id,
+        life_ms,
+    })
+}
