@@ -2,14 +2,15 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::up::UpArgs;
+use crate::commands::{loadtest::LoadtestArgs, up::UpArgs};
 
 const EXAMPLES: &str = "\
 Examples:
   flashctl up                          the whole system in the foreground, until Ctrl-C
   flashctl up --data ./site            the same, and keep the data
   flashctl up --kafka apache           with Apache Kafka as the broker
-  flashctl up -o json                  one line on stdout when ready: addresses and environment";
+  flashctl up -o json                  one line on stdout when ready: addresses and environment
+  flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true";
 
 /// Operate a flash sale.
 #[derive(Debug, Parser)]
@@ -31,6 +32,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Up(UpArgs),
+    Loadtest(Box<LoadtestArgs>),
 }
 
 /// Form of the answer.

@@ -11,10 +11,8 @@ pub(crate) enum Exit {
     /// Could not do what was asked.
     Failed = 1,
     /// Was asked in a way it does not understand, or must not do unasked. Clap uses the same code.
-    #[expect(dead_code, reason = "part of the contract; first used by commands that ask for confirmation")]
     Usage = 2,
     /// Did what was asked and found something: drift, an oversell, a missed threshold.
-    #[expect(dead_code, reason = "part of the contract; first used by commands that give a verdict")]
     Found = 3,
     /// Redis, MySQL, Kafka or the daemon could not be reached.
     Unreachable = 4,

@@ -10,6 +10,7 @@ mod interrupt;
 mod report;
 mod site;
 mod terminal;
+mod verdict;
 
 use std::process::ExitCode;
 

@@ -120,7 +120,7 @@ impl<'a> Judge<'a> {
         let balance = |sku_id: u64| {
             let (told, in_mysql) = units.get(&sku_id).copied().unwrap_or_default();
             let known = stock.get(&sku_id);
-            let (capacity, live) = known.map_or((0, 0), |stock| (stock.capacity, stock.live_units));
+            let (capacity, live) = known.map_or((0, in_mysql), |stock| (stock.capacity, stock.live_units));
             SkuVerdict {
                 sku_id: sku_id.to_string(),
                 name: known.map_or_else(String::new, |stock| stock.name.clone()),

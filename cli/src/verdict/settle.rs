@@ -40,26 +40,25 @@ pub(crate) async fn settle(
     let mut cut = std::pin::pin!(cut);
     let told = finished.told.len() as u64;
     let users = (finished.report.first_user_id, finished.report.last_user_id);
-    let (mut in_mysql, mut changed, mut judged) = (0, Instant::now(), None);
+    let (mut in_mysql, mut changed, mut looked) = (0, Instant::now(), false);
     let settled = loop {
-        let count = match audit::count_of_users(db, users.0, users.1).await {
-            Ok(count) => count,
-            Err(error) if error.is_outage() && changed.elapsed() < patience => in_mysql,
-            Err(error) => return Err(error),
-        };
-        if count != in_mysql {
-            (in_mysql, changed, judged) = (count, Instant::now(), None);
+        let out_of_patience = changed.elapsed() >= patience;
+        match audit::count_of_users(db, users.0, users.1).await {
+            Ok(count) if count != in_mysql => (in_mysql, changed, looked) = (count, Instant::now(), false),
+            Err(error) if !error.is_outage() || out_of_patience => return Err(error),
+            _ => {}
         }
         progress(Settling { told, in_mysql });
-        if in_mysql >= told && changed.elapsed() >= STILL && judged.is_none() {
-            let judge = read(db, finished).await?;
-            if judge.missing() == 0 {
-                judged = Some(judge);
-                break true;
+        if in_mysql >= told && changed.elapsed() >= STILL && !looked {
+            match read(db, finished).await {
+                Ok(judge) if judge.missing() == 0 => break true,
+                // Enough orders, but not ours: only a change is worth another look.
+                Ok(_) => looked = true,
+                Err(error) if error.is_outage() => {}
+                Err(error) => return Err(error),
             }
-            judged = Some(judge);
         }
-        if changed.elapsed() >= patience {
+        if out_of_patience {
             break true;
         }
         tokio::select! {
@@ -67,10 +66,8 @@ pub(crate) async fn settle(
             () = &mut cut => break false,
         }
     };
-    let judge = match judged {
-        Some(judge) => judge,
-        None => read(db, finished).await?,
-    };
+    // Read at the very end, so that orders and stock belong together.
+    let judge = read(db, finished).await?;
     let settled = settled || judge.missing() == 0;
     let sku_ids: Vec<u64> = finished.report.skus.iter().map(|sku| sku.sku_id).collect();
     let stock = audit::stock_of(db, &sku_ids).await?;

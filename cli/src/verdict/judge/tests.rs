@@ -1,5 +1,5 @@
 use flash_core::order::OrderState;
-use flash_loadgen::{Code, Conflict, Doubt, Finished, Plan, Report, Told, key_text};
+use flash_loadgen::{Code, Conflict, Doubt, Finished, Report, Told, key_text};
 use flash_stores::mysql::audit::{AuditedOrder, SkuStock};
 
 use super::*;
@@ -30,8 +30,7 @@ fn row(told: &Told) -> AuditedOrder {
 }
 
 fn finished(orders: u64) -> Finished {
-    let plan = Plan { skus: vec!["1".parse().unwrap()], ..Plan::default() };
-    let report = Report::empty(&plan);
+    let report = Report { skus: vec!["1".parse().unwrap()], ..Report::default() };
     Finished { report, told: (0..orders).map(told).collect(), doubts: vec![], conflicts: vec![] }
 }
 
