@@ -9,7 +9,7 @@ use crate::http::problem;
 use crate::latch::Latch;
 use crate::lease::Lease;
 use crate::meters::Meters;
-use crate::record::record;
+use crate::record::{Win, record_all};
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::limits::{LANE_BATCH_MAX, LANE_QUEUE_MAX};
 use flash_core::outcome::{Refusal, SoldOut};
@@ -151,9 +151,8 @@ impl Task {
         deciders.meters.batch(asks.len(), &result, boot_ms().saturating_sub(began_ms));
         match result {
             Ok(mut reserved) => {
-                for (decision, buyer) in std::mem::take(&mut reserved.decisions).into_iter().zip(buyers.drain(..)) {
-                    self.answer(decision, fence.epoch, buyer, &reserved);
-                }
+                let decisions = std::mem::take(&mut reserved.decisions);
+                self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved);
                 self.learn(&reserved, &fence, began_ms).await;
             }
             Err(StockError::Unknown(reason)) => {
@@ -200,24 +199,40 @@ impl Task {
         }
     }
 
-    fn answer(&self, decision: Decision, epoch: Epoch, buyer: oneshot::Sender<Verdict>, reserved: &Reserved) {
-        let refusal = match decision {
-            Decision::Won(hold) => {
-                return record(&self.deciders.recorder, self.shared.sku_id, epoch, hold, false, buyer);
-            }
-            Decision::Replayed(hold) => {
-                return record(&self.deciders.recorder, self.shared.sku_id, epoch, hold, true, buyer);
-            }
-            Decision::KeyReused => Refusal::KeyReused,
-            Decision::RateLimited => Refusal::RateLimited,
-            Decision::NotOpen => Refusal::SaleNotOpen { opens_at_ms: self.shared.opens_at_ms.load(Ordering::Relaxed) },
-            Decision::Closed => Refusal::SaleClosed,
-            Decision::LimitReached => Refusal::LimitReached,
-            Decision::SoldOut => Refusal::SoldOut(sold_out(reserved)),
-            Decision::Expired => Refusal::ReservationExpired,
-        };
-        // The client may be gone; nothing was decided for it.
-        let _ = buyer.send(Verdict::Refused(refusal));
+    /// Answers what is decided and hands the wins on to be recorded; the lane does not wait for that.
+    fn answer(
+        &self,
+        decisions: impl Iterator<Item = (Decision, oneshot::Sender<Verdict>)>,
+        epoch: Epoch,
+        reserved: &Reserved,
+    ) {
+        let mut wins = Vec::new();
+        for (decision, buyer) in decisions {
+            let refusal = match decision {
+                Decision::Won(hold) => {
+                    wins.push(Win { hold, replayed: false, buyer });
+                    continue;
+                }
+                Decision::Replayed(hold) => {
+                    wins.push(Win { hold, replayed: true, buyer });
+                    continue;
+                }
+                Decision::KeyReused => Refusal::KeyReused,
+                Decision::RateLimited => Refusal::RateLimited,
+                Decision::NotOpen => {
+                    Refusal::SaleNotOpen { opens_at_ms: self.shared.opens_at_ms.load(Ordering::Relaxed) }
+                }
+                Decision::Closed => Refusal::SaleClosed,
+                Decision::LimitReached => Refusal::LimitReached,
+                Decision::SoldOut => Refusal::SoldOut(sold_out(reserved)),
+                Decision::Expired => Refusal::ReservationExpired,
+            };
+            // The client may be gone; nothing was decided for it.
+            let _ = buyer.send(Verdict::Refused(refusal));
+        }
+        if !wins.is_empty() {
+            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins));
+        }
     }
 }
 

@@ -1,41 +1,76 @@
 //! Turning a hold into its event, and the event's fate into a verdict.
 
-use crate::lane::Verdict;
+use crate::lane::{Deciders, Verdict};
 use flash_core::event::{Body, Event, EventError, Order};
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
 use flash_core::stock::Hold;
 use flash_stores::kafka::producer::{Delivery, Recorder};
+use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// Records a hold and tells the buyer's request what became of it. A replayed hold is recorded again: its first event may
-/// never have reached the log, and if it did, the second changes nothing.
-pub(crate) fn record(
-    recorder: &Recorder,
-    sku_id: SkuId,
-    epoch: Epoch,
-    hold: Hold,
-    replayed: bool,
-    buyer: oneshot::Sender<Verdict>,
-) {
-    let unknown = Refusal::OutcomeUnknown { idempotency_key: hold.idempotency_key.clone() };
-    let (key, payload) = match encode(sku_id, epoch, &hold) {
-        Ok(payload) => (hold.order_id.to_string(), payload),
+/// A hold that waits to be recorded, and the request that waits for it.
+#[derive(Debug)]
+pub(crate) struct Win {
+    pub(crate) hold: Hold,
+    /// Whether the key already had this answer. A replayed hold is recorded again: its first event may never have
+    /// reached the log, and if it did, the second changes nothing.
+    pub(crate) replayed: bool,
+    pub(crate) buyer: oneshot::Sender<Verdict>,
+}
+
+impl Win {
+    /// The client may be gone; the verdict is kept under its key.
+    fn tell(self, refusal: Refusal) {
+        let _ = self.buyer.send(Verdict::Refused(refusal));
+    }
+
+    fn unknown(&self) -> Refusal {
+        Refusal::OutcomeUnknown { idempotency_key: self.hold.idempotency_key.clone() }
+    }
+}
+
+/// Records the wins of one batch: first each claims its key for this SKU, then its event is handed to Kafka.
+pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Epoch, wins: Vec<Win>) {
+    let keys: Vec<_> = wins.iter().map(|win| (win.hold.user_id, win.hold.idempotency_key.as_str())).collect();
+    match deciders.gate.claim_keys(sku_id, &keys).await {
+        Ok(claimed) => {
+            for (win, ours) in wins.into_iter().zip(claimed) {
+                if ours {
+                    record(&deciders.recorder, sku_id, epoch, win);
+                } else {
+                    win.tell(Refusal::KeyReused);
+                }
+            }
+        }
         Err(error) => {
-            tracing::error!(%error, order = %hold.order_id, "an event could not be written");
-            let _ = buyer.send(Verdict::Refused(unknown));
-            return;
+            tracing::warn!(sku = %sku_id, wins = wins.len(), %error, "keys could not be claimed; outcomes are unknown");
+            for win in wins {
+                let unknown = win.unknown();
+                win.tell(unknown);
+            }
+        }
+    }
+}
+
+fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
+    let unknown = win.unknown();
+    let payload = match encode(sku_id, epoch, &win.hold) {
+        Ok(payload) => payload,
+        Err(error) => {
+            tracing::error!(%error, order = %win.hold.order_id, "an event could not be written");
+            return win.tell(unknown);
         }
     };
-    let told = move |delivery| {
-        let verdict = match delivery {
-            Delivery::Acknowledged { .. } => Verdict::Recorded { hold, epoch, replayed },
-            // The hold stays. A retry with the key records it again, or it expires: nothing is given back on a guess.
-            Delivery::NeverSent | Delivery::Unknown => Verdict::Refused(unknown),
-        };
-        // The client may be gone; the verdict is kept under its key.
-        let _ = buyer.send(verdict);
+    let key = win.hold.order_id.to_string();
+    let told = move |delivery| match delivery {
+        Delivery::Acknowledged { .. } => {
+            let Win { hold, replayed, buyer } = win;
+            let _ = buyer.send(Verdict::Recorded { hold, epoch, replayed });
+        }
+        // The hold stays. A retry with the key records it again, or it expires: nothing is given back on a guess.
+        Delivery::NeverSent | Delivery::Unknown => win.tell(unknown),
     };
     recorder.record(&key, &payload, Box::new(told));
 }

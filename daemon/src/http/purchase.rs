@@ -102,6 +102,7 @@ fn won(hold: &Hold, replayed: bool, took_ms: u128) -> Answer {
 
 /// A hold time for people: whole minutes where it is, seconds otherwise.
 fn in_words(hold_ms: u64) -> String {
-    let (number, unit) = if hold_ms.is_multiple_of(60_000) { (hold_ms / 60_000, "minute") } else { (hold_ms / 1000, "second") };
+    let (number, unit) =
+        if hold_ms.is_multiple_of(60_000) { (hold_ms / 60_000, "minute") } else { (hold_ms / 1000, "second") };
     format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }

@@ -57,7 +57,7 @@ impl Rebuild {
                     loader.holds(&holds).await.map_err(refused)?;
                 }
                 let answers: Vec<LoadKey> = page.iter().filter_map(|row| answer(row, now_ms)).collect();
-                loader.answers(&answers).await.map_err(refused)?;
+                loader.answers(sku.sku_id, &answers).await.map_err(refused)?;
             }
         }
         let buyers: Vec<(UserId, u32)> = sum.buyers.iter().map(|(user, units)| (*user, *units)).collect();

@@ -15,7 +15,7 @@ use rdkafka::types::RDKafkaRespErr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-/// A consumer of the topic `order-events`. Not shared: one thread polls it.
+/// A consumer of one topic, usually `order-events`. Not shared: one thread polls it.
 pub struct LogConsumer {
     consumer: BaseConsumer<Assignments>,
     topic: String,
@@ -88,7 +88,7 @@ impl LogConsumer {
     /// # Errors
     /// [`KafkaError`] if the client cannot be created. Brokers that are away are not an error; the client keeps trying.
     pub fn join(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        let consumer = Self::create(settings, &settings.group_projector())?;
+        let consumer = Self::create(settings, &settings.topic_events(), &settings.group_projector())?;
         consumer.consumer.subscribe(&[&consumer.topic])?;
         Ok(consumer)
     }
@@ -98,11 +98,19 @@ impl LogConsumer {
     /// # Errors
     /// As [`LogConsumer::join`].
     pub fn standalone(settings: &KafkaSettings) -> Result<Self, KafkaError> {
-        // The client insists on a group name; nothing is ever sent to it.
-        Self::create(settings, &format!("{}.standalone", settings.group_projector()))
+        Self::standalone_on(settings, &settings.topic_events())
     }
 
-    fn create(settings: &KafkaSettings, group: &str) -> Result<Self, KafkaError> {
+    /// Reads any topic without a group, as [`LogConsumer::standalone`] reads the events.
+    ///
+    /// # Errors
+    /// As [`LogConsumer::join`].
+    pub fn standalone_on(settings: &KafkaSettings, topic: &str) -> Result<Self, KafkaError> {
+        // The client insists on a group name; nothing is ever sent to it.
+        Self::create(settings, topic, &format!("{}.standalone", settings.group_projector()))
+    }
+
+    fn create(settings: &KafkaSettings, topic: &str, group: &str) -> Result<Self, KafkaError> {
         let mut config = settings.client("projector");
         config
             .set("group.id", group)
@@ -122,7 +130,7 @@ impl LogConsumer {
             .set("queued.max.messages.kbytes", "16384")
             .set("queued.min.messages", "20000");
         let consumer = config.create_with_context(Assignments::default())?;
-        Ok(Self { consumer, topic: settings.topic_events() })
+        Ok(Self { consumer, topic: topic.to_owned() })
     }
 
     /// The topic that is read.

@@ -94,13 +94,18 @@ impl Gate {
         let mut line = line.map_err(StockError::NotSent)?;
         let result = call.run(&mut line.connection).await;
         if matches!(result, Err(StockError::Unknown(_))) {
-            self.broken.send_if_modified(|broken| {
-                let newer = *broken < line.generation;
-                *broken = line.generation.max(*broken);
-                newer
-            });
+            self.give_up(line.generation);
         }
         result
+    }
+
+    /// Has the connection made anew, unless somebody already did.
+    fn give_up(&self, generation: u64) {
+        self.broken.send_if_modified(|broken| {
+            let newer = *broken < generation;
+            *broken = generation.max(*broken);
+            newer
+        });
     }
 
     /// Sends a plain read command.
@@ -108,6 +113,21 @@ impl Gate {
         let mut line = self.line.borrow().clone().map_err(StockError::NotSent)?;
         let reply = line.connection.send_packed_command(command).await.and_then(redis::Value::extract_error);
         reply.map_err(|error| StockError::Unknown(error.to_string()))
+    }
+
+    /// Sends several commands at once and returns their replies. Without an answer the connection is given up.
+    pub(super) async fn pipeline(
+        &self,
+        commands: &redis::Pipeline,
+        count: usize,
+    ) -> Result<Vec<redis::Value>, StockError> {
+        let mut line = self.line.borrow().clone().map_err(StockError::NotSent)?;
+        let replies = line.connection.send_packed_commands(commands, 0, count).await;
+        let replies = replies.and_then(|values| values.into_iter().map(redis::Value::extract_error).collect());
+        replies.map_err(|error: redis::RedisError| {
+            self.give_up(line.generation);
+            StockError::Unknown(error.to_string())
+        })
     }
 
     /// The replication id of the server, if it is a primary.

@@ -37,6 +37,13 @@ impl SkuKeys {
     }
 }
 
+/// Name of the key that says which SKU a buyer's idempotency key was used for. It has a hash tag of its own: one buyer's
+/// keys span SKUs, which may live on different primaries.
+pub(super) fn binding(namespace: &str, user_id: UserId, idempotency_key: &str) -> String {
+    let space = if namespace.is_empty() { "" } else { ":" };
+    format!("{namespace}{space}{{user:{user_id}}}:key:{idempotency_key}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -3,7 +3,7 @@
 use super::reply::{Reply, details, text};
 use super::scripts::{CLOSE, Call, LOAD};
 use super::{Fence, Gate, SkuKeys, StockError};
-use flash_core::ids::{Epoch, UserId};
+use flash_core::ids::{Epoch, SkuId, UserId};
 use flash_core::stock::{Counters, Hold, Terms};
 use redis::Value;
 
@@ -121,12 +121,15 @@ impl<'a> Loader<'a> {
         Ok(())
     }
 
-    /// Writes the answers that keys already have.
+    /// Writes the answers that keys already have, and that they were used for `sku_id`.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub async fn answers(&self, answers: &[LoadKey]) -> Result<(), LoadError> {
+    pub async fn answers(&self, sku_id: SkuId, answers: &[LoadKey]) -> Result<(), LoadError> {
         for chunk in answers.chunks(ROWS_PER_CALL) {
+            let claims: Vec<_> =
+                chunk.iter().map(|key| (key.user_id, key.idempotency_key.as_str(), key.life_ms.max(1))).collect();
+            self.gate.write_claims(sku_id, &claims).await?;
             let mut call = self.call("keys", chunk);
             for answer in chunk {
                 call.arg(format!("{}:{}", answer.quantity, answer.order_id)).arg(answer.life_ms.max(1));

@@ -3,6 +3,7 @@
 //! Owns every Redis command of the product. It never retries anything that may have been executed: a time-out or a lost
 //! connection is [`StockError::Unknown`], a type of its own, so that no caller can mistake it for "no".
 
+mod binding;
 mod connection;
 mod keys;
 mod load;
