@@ -22,7 +22,7 @@ Examples:
   flashctl up --kafka tansu-sqlite     a broker whose records survive kill -9
   flashctl up --redis redis://10.0.0.5:6379 --kafka 10.0.0.6:9092
   flashctl up --no-flashd              only the servers, for a daemon of your own
-  flashctl up -o json | head -1        addresses and environment for a script";
+  flashctl up -o json > site.json &     addresses and environment for a script";
 
 /// Keep the whole system running in the foreground.
 ///

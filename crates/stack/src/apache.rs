@@ -70,6 +70,12 @@ impl Recipe for ApacheRecipe {
     }
 }
 
+/// Whether Java and the jars are there.
+pub(crate) fn check() -> Result<(), StackError> {
+    program::JAVA.find()?;
+    jars().map(drop)
+}
+
 fn jars() -> Result<PathBuf, StackError> {
     let jars = program::tools_dir().map(|tools| tools.join("kafka/libs")).filter(|libs| libs.is_dir());
     jars.ok_or_else(|| StackError::Missing {

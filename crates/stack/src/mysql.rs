@@ -120,7 +120,9 @@ fn arguments(flavour: Flavour, data: &Path, init_file: &Path, port: u16) -> Vec<
             "--innodb-flush-log-at-trx-commit=1",
             "--innodb-buffer-pool-size=256M",
             "--performance-schema=OFF",
+            // Many tests at once, each with a pool; the table cache would else ask for more files than many systems allow.
             "--max-connections=500",
+            "--table-open-cache=400",
         ]
         .map(str::to_owned),
     );

@@ -275,3 +275,28 @@ fn is_port_trouble(lines: &[String]) -> bool {
         line.contains("address already in use") || line.contains("addrinuse") || line.contains("bind")
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::redis::RedisRecipe;
+
+    /// The race for a port, lost on purpose: somebody else listens – and even answers like a Redis.
+    #[tokio::test]
+    async fn a_lost_race_for_the_port_is_recognised() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = |name| {
+            let dir = dir.path().join(name);
+            Home { dir, ephemeral: true, logs: LogTarget::Discard }
+        };
+        let recipe = |home: &Home| Arc::new(RedisRecipe { dir: home.dir.clone() });
+        let winner = home("winner");
+        let server = Server::start(recipe(&winner), winner).await.unwrap();
+        let loser = home("loser");
+        std::fs::create_dir_all(&loser.dir).unwrap();
+        let recipe: Arc<dyn Recipe> = recipe(&loser);
+        let error = launch(&recipe, &loser, &[server.port()]).await.unwrap_err();
+        assert!(matches!(&error, StackError::Exited { lines, .. } if is_port_trouble(lines)), "{error}");
+        assert!(server.answers().await);
+    }
+}

@@ -12,11 +12,12 @@ use tempfile::TempDir;
 
 use crate::{
     Exit, KafkaChoice, MysqlChoice, MysqlLogin, RedisChoice, Server, StackError, StackOptions,
-    apache::ApacheRecipe,
+    apache::{self, ApacheRecipe},
     external,
     logs::{LogSender, LogTarget},
     mysql::MysqlRecipe,
     probe::Probe,
+    program,
     redis::RedisRecipe,
     server::{Home, Recipe},
     tansu::{Storage, TansuRecipe},
@@ -50,6 +51,7 @@ impl Stack {
     /// ended again. Let it finish rather than cancel it: cancelled while MariaDB makes its data directory, it leaves
     /// that directory behind.
     pub async fn start(options: StackOptions) -> Result<Stack, StackError> {
+        check_programs(&options)?;
         let root = Root::open(options.data.as_deref())?;
         let logs = options.logs;
         let home = |name: &str| Home::new(&root, name, logs.as_ref());
@@ -165,6 +167,21 @@ impl Home {
             None => LogTarget::File(dir.join(format!("{name}.log"))),
         };
         Home { dir, ephemeral: root.temporary.is_some(), logs }
+    }
+}
+
+/// Whatever is missing is told before anything is started.
+fn check_programs(options: &StackOptions) -> Result<(), StackError> {
+    if options.redis == RedisChoice::Start {
+        program::REDIS.find()?;
+    }
+    if options.mysql == MysqlChoice::Start {
+        program::MYSQLD.find()?;
+    }
+    match options.kafka {
+        KafkaChoice::Tansu | KafkaChoice::TansuSqlite => program::TANSU.find().map(drop),
+        KafkaChoice::Apache => apache::check(),
+        KafkaChoice::External(_) => Ok(()),
     }
 }
 
