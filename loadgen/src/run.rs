@@ -87,7 +87,8 @@ pub fn start(plan: Plan) -> Result<Run, LoadError> {
     let target = Target::resolve(&plan.target, plan.allow_remote.as_deref())?;
     TcpStream::connect_timeout(&target.address, PROBE_TIMEOUT)
         .map_err(|source| LoadError::Unreachable { target: plan.target.clone(), source })?;
-    let seed = plan.seed.unwrap_or_else(rand::random);
+    // 53 bits: a seed must survive a JSON reader that knows only doubles.
+    let seed = plan.seed.unwrap_or_else(|| rand::random::<u64>() >> 11);
     let threads = plan.threads;
     let shared = Arc::new(Shared::new(plan, target, seed));
     let started_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
