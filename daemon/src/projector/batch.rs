@@ -3,7 +3,7 @@
 use super::ProjectorError;
 use flash_core::event::Event;
 use flash_core::limits::PROJECTOR_BATCH_MAX;
-use flash_stores::kafka::consumer::{LogConsumer, LogRecord};
+use flash_stores::kafka::consumer::{LogConsumer, LogRecord, Polled};
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
@@ -33,12 +33,15 @@ pub(super) struct Batch {
     pub(super) entries: Vec<Entry>,
     /// All payloads, one after the other: wanted again only if an event turns out to be poison.
     payloads: Vec<u8>,
+    /// Partitions of which nothing was left to read when the batch ended.
+    pub(super) read_out: Vec<i32>,
 }
 
 impl Batch {
     pub(super) fn clear(&mut self) {
         self.entries.clear();
         self.payloads.clear();
+        self.read_out.clear();
     }
 
     pub(super) fn payload(&self, entry: &Entry) -> &[u8] {
@@ -68,11 +71,18 @@ impl Batch {
                 None => FIRST_WAIT,
                 Some(deadline) => QUIET.min(deadline.saturating_duration_since(Instant::now())),
             };
-            let Some(record) = log.poll(wait)? else { break };
-            if wanted(&record) {
-                self.push(record.partition(), record.offset(), record.timestamp_ms(), record.payload());
+            match log.poll(wait)? {
+                Polled::Nothing => break,
+                Polled::End(partition) => self.read_out.push(partition),
+                Polled::Record(record) => {
+                    // More of a partition that seemed to be at its end.
+                    self.read_out.retain(|other| *other != record.partition());
+                    if wanted(&record) {
+                        self.push(record.partition(), record.offset(), record.timestamp_ms(), record.payload());
+                    }
+                    deadline.get_or_insert_with(|| Instant::now() + LINGER);
+                }
             }
-            deadline.get_or_insert_with(|| Instant::now() + LINGER);
         }
         Ok(())
     }

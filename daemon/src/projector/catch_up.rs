@@ -4,8 +4,8 @@
 use super::engine::Source;
 use super::status::Status;
 use super::{EngineThread, Handle, ProjectorError, ProjectorOptions, flatten};
-use flash_stores::kafka::admin;
 use flash_stores::kafka::consumer::LogConsumer;
+use flash_stores::kafka::{KafkaSettings, admin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,7 +31,7 @@ const ENDS_TIMEOUT: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`CatchUpError`].
 pub async fn catch_up(options: &ProjectorOptions, within: Duration) -> Result<Vec<(i32, u64)>, CatchUpError> {
-    let ends = ends(options).await?;
+    let ends = log_ends(&options.kafka).await?;
     let status: Arc<Status> = Arc::default();
     let handle = Handle::new(&status);
     let mut thread = EngineThread::start(options.clone(), Source::Until(ends.clone()), status)?;
@@ -42,13 +42,16 @@ pub async fn catch_up(options: &ProjectorOptions, within: Duration) -> Result<Ve
     Ok(ends)
 }
 
-/// Where every partition of the log ends now.
-async fn ends(options: &ProjectorOptions) -> Result<Vec<(i32, u64)>, CatchUpError> {
-    let topic = options.kafka.topic_events();
-    let topics = admin::describe(&options.kafka, std::slice::from_ref(&topic)).await.map_err(ProjectorError::from)?;
+/// Where every partition of the log ends now, exactly.
+///
+/// # Errors
+/// [`CatchUpError`].
+pub async fn log_ends(kafka: &KafkaSettings) -> Result<Vec<(i32, u64)>, CatchUpError> {
+    let topic = kafka.topic_events();
+    let topics = admin::describe(kafka, std::slice::from_ref(&topic)).await.map_err(ProjectorError::from)?;
     let partitions = topics.first().map(|topic| (0..topic.partitions).collect::<Vec<i32>>());
     let partitions = partitions.ok_or(CatchUpError::NoTopic(topic))?;
-    let kafka = options.kafka.clone();
+    let kafka = kafka.clone();
     let ask = move || LogConsumer::standalone(&kafka)?.ends(&partitions, ENDS_TIMEOUT);
     let asked = tokio::task::spawn_blocking(ask).await;
     let asked = asked.map_err(|error| ProjectorError::Thread(error.to_string()))?;

@@ -115,10 +115,12 @@ impl Engine {
             return Ok(());
         }
         if !self.batch.entries.is_empty() {
+            self.report_missing(positions.missing(&self.batch.entries));
             self.writer.apply(&mut self.batch, &mut positions).await?;
             self.log.report(&positions.next_offsets());
             self.went_well();
         }
+        positions.read_out(&self.batch.read_out);
         if self.looked.elapsed() >= LOOK_INTERVAL {
             self.look(&mut positions).await?;
             self.went_well();
@@ -157,22 +159,24 @@ impl Engine {
         Ok(())
     }
 
-    /// Compares what MySQL has applied with what the log holds.
+    /// Compares what MySQL has applied with what the log holds. A log that seems too short is read to make sure.
     fn check_log(&self, positions: &Positions) -> Result<(), ProjectorError> {
-        for (partition, end) in self.log.ends(&self.assigned, LOOK_TIMEOUT)? {
-            let next = positions.get(partition).map_or(0, |position| position.next);
-            if next > end {
-                return Err(ProjectorError::LogShrunk { topic: self.log.topic().to_owned(), partition, end, next });
-            }
-        }
-        for (partition, start) in self.log.starts(&self.assigned, LOOK_TIMEOUT)? {
-            let next = positions.get(partition).map_or(0, |position| position.next);
-            if next < start {
-                tracing::error!(partition, next, start, "the log has deleted events that were never applied");
-                self.status.missing_events.fetch_add(start - next, Relaxed);
-            }
+        let next = |partition: i32| positions.get(partition).map_or(0, |position| position.next);
+        let too_short = |ends: &[(i32, u64)]| ends.iter().copied().find(|(partition, end)| next(*partition) > *end);
+        if too_short(&self.log.ends_at_least(&self.assigned, LOOK_TIMEOUT)?).is_some()
+            && let Some((partition, end)) = too_short(&self.log.ends(&self.assigned, LOOK_TIMEOUT)?)
+        {
+            let topic = self.log.topic().to_owned();
+            return Err(ProjectorError::LogShrunk { topic, partition, end, next: next(partition) });
         }
         Ok(())
+    }
+
+    fn report_missing(&self, missing: u64) {
+        if missing > 0 {
+            tracing::error!(missing, "the log has deleted events that were never applied");
+            self.status.missing_events.fetch_add(missing, Relaxed);
+        }
     }
 
     fn gather(&mut self, positions: &Positions) -> Result<(), ProjectorError> {
@@ -185,7 +189,7 @@ impl Engine {
     async fn look(&mut self, positions: &mut Positions) -> Result<(), ProjectorError> {
         self.looked = Instant::now();
         let asked_ms = now_ms();
-        let ends = self.log.ends(&self.assigned, LOOK_TIMEOUT)?;
+        let ends = self.log.ends_at_least(&self.assigned, LOOK_TIMEOUT)?;
         let reached = positions.look(&ends, asked_ms);
         if !reached.is_empty() {
             self.writer.mark_applied(&reached).await?;

@@ -19,7 +19,7 @@ mod status;
 mod wait;
 mod write;
 
-pub use catch_up::{CatchUpError, catch_up};
+pub use catch_up::{CatchUpError, catch_up, log_ends};
 pub use status::{Handle, Snapshot};
 pub use wait::{WaitError, wait_for_fence, wait_for_offsets};
 

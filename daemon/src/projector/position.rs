@@ -1,5 +1,6 @@
 //! Where each of our partitions stands: what is applied, behind which fence, and where the log ended at the last look.
 
+use super::batch::Entry;
 use flash_core::ids::Epoch;
 use flash_stores::mysql::offsets::PartitionPosition;
 use flash_stores::mysql::projection::Advance;
@@ -14,8 +15,10 @@ pub(super) struct Position {
     pub(super) fence: Epoch,
     /// Everything that was in the partition by this time is applied.
     pub(super) applied_ms: u64,
-    /// The end of the partition at the last look.
+    /// The end of the partition, as far as is known.
     pub(super) end: u64,
+    /// Where the partition was last seen to end by reading it: everything before is applied.
+    pub(super) read_out: u64,
 }
 
 /// All our partitions.
@@ -30,6 +33,7 @@ impl Positions {
             fence: row.fence_epoch,
             applied_ms: row.applied_ms,
             end: row.next_offset,
+            read_out: 0,
         };
         Self(rows.iter().map(|row| (row.partition, position(row))).collect())
     }
@@ -54,14 +58,34 @@ impl Positions {
         }
     }
 
-    /// Takes over where the log ends, as asked at `asked_ms`, and says for which partitions this proves that everything up
-    /// to that time is applied.
-    pub(super) fn look(&mut self, ends: &[(i32, u64)], asked_ms: u64) -> Vec<Advance> {
+    /// Notes that these partitions had nothing left to read when everything up to `next` was.
+    pub(super) fn read_out(&mut self, partitions: &[i32]) {
+        for partition in partitions {
+            if let Some(position) = self.0.get_mut(partition) {
+                position.read_out = position.next;
+            }
+        }
+    }
+
+    /// Counts the records that the log skipped in `entries`. It has no holes of its own: they were deleted unread.
+    pub(super) fn missing(&self, entries: &[Entry]) -> u64 {
+        let mut expected: BTreeMap<i32, u64> = self.next_offsets().into_iter().collect();
+        let skipped = entries.iter().map(|entry| {
+            let next = expected.insert(entry.partition, entry.offset + 1).unwrap_or(entry.offset);
+            entry.offset.saturating_sub(next)
+        });
+        skipped.sum()
+    }
+
+    /// Takes over where the log ends at least, as asked at `asked_ms`, and says for which partitions this proves that
+    /// everything up to that time is applied: those that were read to an end which is not before the one named. (An
+    /// end that was read is the end of a batch; an end that was named may lie inside the last batch, never before it.)
+    pub(super) fn look(&mut self, ends_at_least: &[(i32, u64)], asked_ms: u64) -> Vec<Advance> {
         let mut reached = Vec::new();
-        for (partition, end) in ends {
+        for (partition, end) in ends_at_least {
             let Some(position) = self.0.get_mut(partition) else { continue };
             position.end = (*end).max(position.next);
-            if position.next >= *end {
+            if position.read_out >= *end {
                 reached.push(Advance {
                     partition: *partition,
                     from: position.next,

@@ -33,7 +33,8 @@ impl Writer {
     /// the commit may have happened. Read them afresh.
     pub(super) async fn apply(&mut self, batch: &mut Batch, positions: &mut Positions) -> Result<(), ProjectorError> {
         // Parts still to write; the last one is next, so a split pushes its right half first and log order is kept.
-        let mut parts: Vec<Range<usize>> = Vec::from([0..batch.entries.len()]);
+        let mut parts: Vec<Range<usize>> = Vec::new();
+        parts.push(0..batch.entries.len());
         while let Some(part) = parts.pop() {
             self.park_poison(batch, part.clone())?;
             let entries = batch.entries.get(part.clone()).unwrap_or_default();

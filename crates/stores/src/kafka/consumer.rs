@@ -11,14 +11,24 @@ use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer, ConsumerContext};
 use rdkafka::error::KafkaError as RdKafkaError;
 use rdkafka::message::{BorrowedMessage, Message};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
-use rdkafka::types::RDKafkaRespErr;
+use rdkafka::types::{RDKafkaErrorCode, RDKafkaRespErr};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A consumer of one topic, usually `order-events`. Not shared: one thread polls it.
 pub struct LogConsumer {
     consumer: BaseConsumer<Assignments>,
     topic: String,
+}
+
+/// What the log had to say.
+pub enum Polled<'a> {
+    /// The next record.
+    Record(LogRecord<'a>),
+    /// Everything that was in this partition has been delivered.
+    End(i32),
+    /// Nothing within the time given, or a rebalance happened.
+    Nothing,
 }
 
 /// One record, borrowed from the client's buffer.
@@ -117,6 +127,7 @@ impl LogConsumer {
             .set("enable.auto.commit", "false")
             .set("enable.auto.offset.store", "false")
             .set("auto.offset.reset", "earliest")
+            .set("enable.partition.eof", "true")
             .set("isolation.level", "read_uncommitted")
             // A member that was killed should be missed soon; the group takes over within this time.
             .set("session.timeout.ms", "10000")
@@ -139,14 +150,15 @@ impl LogConsumer {
         &self.topic
     }
 
-    /// Waits for the next record. `None`: nothing within `timeout`, or a rebalance happened.
+    /// Waits for what comes next.
     ///
     /// # Errors
     /// [`KafkaError`]: the client recovers by itself; the caller only reports it.
-    pub fn poll(&self, timeout: Duration) -> Result<Option<LogRecord<'_>>, KafkaError> {
+    pub fn poll(&self, timeout: Duration) -> Result<Polled<'_>, KafkaError> {
         match self.consumer.poll(timeout) {
-            None | Some(Err(RdKafkaError::PartitionEOF(_))) => Ok(None),
-            Some(Ok(message)) => Ok(Some(LogRecord(message))),
+            None => Ok(Polled::Nothing),
+            Some(Err(RdKafkaError::PartitionEOF(partition))) => Ok(Polled::End(partition)),
+            Some(Ok(message)) => Ok(Polled::Record(LogRecord(message))),
             Some(Err(error)) => Err(error.into()),
         }
     }
@@ -165,18 +177,50 @@ impl LogConsumer {
         Ok(self.consumer.assign(&self.list(positions)?)?)
     }
 
-    /// Where each partition ends right now: the offset its next record will get. One request for all of them.
+    /// Where each partition ends at least: the offset its next record will get, or less. Some brokers (Tansu with memory
+    /// storage) name the second record of the last batch instead. So whoever has read up to this offset has been sent that
+    /// whole batch, and has read all of it when [`Polled::End`] comes. One request for all partitions.
     ///
     /// # Errors
     /// [`KafkaError`] if a broker does not answer in time.
-    pub fn ends(&self, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, u64)>, KafkaError> {
+    pub fn ends_at_least(&self, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, u64)>, KafkaError> {
         self.bounds(partitions, Offset::End, timeout)
+    }
+
+    /// Where each partition ends right now, exactly: reads the last batch of each. Afterwards nothing is being read until
+    /// [`LogConsumer::read_from`] says so again.
+    ///
+    /// # Errors
+    /// [`KafkaError`] if the brokers do not answer in time.
+    pub fn ends(&self, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, u64)>, KafkaError> {
+        let deadline = Instant::now() + timeout;
+        let mut ends = self.ends_at_least(partitions, timeout)?;
+        let last_batches: Vec<(i32, u64)> =
+            ends.iter().filter(|(_, end)| *end > 0).map(|(partition, end)| (*partition, end - 1)).collect();
+        let mut unread: Vec<i32> = last_batches.iter().map(|(partition, _)| *partition).collect();
+        self.read_from(&last_batches)?;
+        while !unread.is_empty() {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(RdKafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut).into());
+            }
+            match self.poll(left.min(Duration::from_millis(50)))? {
+                Polled::End(partition) => unread.retain(|other| *other != partition),
+                Polled::Record(record) => {
+                    let found = ends.iter_mut().filter(|(partition, _)| *partition == record.partition());
+                    found.for_each(|(_, end)| *end = (*end).max(record.offset() + 1));
+                }
+                Polled::Nothing => {}
+            }
+        }
+        self.read_from(&[])?;
+        Ok(ends)
     }
 
     /// Where each partition begins right now: the oldest record that is still kept.
     ///
     /// # Errors
-    /// As [`LogConsumer::ends`].
+    /// As [`LogConsumer::ends_at_least`].
     pub fn starts(&self, partitions: &[i32], timeout: Duration) -> Result<Vec<(i32, u64)>, KafkaError> {
         self.bounds(partitions, Offset::Beginning, timeout)
     }
