@@ -6,6 +6,7 @@
 pub mod config;
 pub mod projector;
 pub mod rebuild;
+pub mod setup;
 
 mod admin;
 mod admission;

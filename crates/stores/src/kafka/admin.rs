@@ -70,7 +70,7 @@ pub fn required(settings: &KafkaSettings, partitions: i32, replication: i32) -> 
 pub async fn describe(settings: &KafkaSettings, names: &[String]) -> Result<Vec<TopicStatus>, KafkaError> {
     let (admin, names) = (client(settings)?, names.to_vec());
     // All topics are asked for and filtered here: asking for one by name makes some brokers create it.
-    let task = tokio::task::spawn_blocking(move || {
+    blocking(move || {
         let metadata = admin.inner().fetch_metadata(None, TIMEOUT)?;
         let found = metadata.topics().iter().filter(|topic| topic.error().is_none() && !topic.partitions().is_empty());
         let found = found.filter(|topic| names.iter().any(|name| name == topic.name()));
@@ -81,11 +81,17 @@ pub async fn describe(settings: &KafkaSettings, names: &[String]) -> Result<Vec<
                 replication: topic.partitions().first().map_or(0, |partition| count(partition.replicas().len())),
             })
             .collect())
-    });
-    match task.await {
-        Ok(result) => result,
-        Err(error) => Err(rdkafka::error::KafkaError::ClientCreation(format!("metadata task: {error}")).into()),
-    }
+    })
+    .await
+}
+
+/// How many brokers the cluster has.
+///
+/// # Errors
+/// [`KafkaError`] if none answers in time.
+pub async fn broker_count(settings: &KafkaSettings) -> Result<i32, KafkaError> {
+    let admin = client(settings)?;
+    blocking(move || Ok(count(admin.inner().fetch_metadata(None, TIMEOUT)?.brokers().len()))).await
 }
 
 /// Creates the topics that do not exist.
@@ -108,6 +114,16 @@ pub async fn create(settings: &KafkaSettings, specs: &[TopicSpec]) -> Result<Vec
         outcome.push((spec.name.clone(), created));
     }
     Ok(outcome)
+}
+
+/// Runs a call of the client that blocks, beside the runtime's own threads.
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, KafkaError> + Send + 'static,
+) -> Result<T, KafkaError> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(result) => result,
+        Err(error) => Err(rdkafka::error::KafkaError::ClientCreation(format!("metadata task: {error}")).into()),
+    }
 }
 
 async fn create_one(

@@ -1,0 +1,102 @@
+//! Doing what the plan says, in an order in which a crash anywhere leaves something that the next run completes: tables,
+//! topics, definitions, and stock last.
+
+use super::{Plan, SetupError, SetupOptions};
+use crate::rebuild::{self, Need, Rebuild, SkuStock};
+use flash_core::ids::SkuId;
+use flash_core::sale::Sku;
+use flash_stores::kafka::admin::{self, Created};
+use flash_stores::mysql::{Db, migrate, skus};
+use std::collections::HashSet;
+
+/// Definitions written between two reports of progress.
+const SKUS_PER_STEP: usize = 1_000;
+
+/// What is happening, for people who wait.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SetupProgress {
+    /// Migrating the schema.
+    Schema,
+    /// Creating topics.
+    Topics,
+    /// Writing definitions.
+    Skus {
+        /// Written so far.
+        done: usize,
+        /// To write.
+        all: usize,
+    },
+    /// Filling Redis.
+    Stock(rebuild::Progress),
+}
+
+/// What else is worth knowing afterwards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SetupReport {
+    /// Topics whose settings the broker refused; they have its defaults.
+    pub topics_without_config: Vec<String>,
+}
+
+/// Carries out a plan made by [`super::inspect`].
+///
+/// # Errors
+/// [`SetupError`]; what was done before stays done, and running again goes on from there.
+pub async fn apply(
+    options: &SetupOptions,
+    plan: &Plan,
+    progress: impl Fn(SetupProgress),
+) -> Result<SetupReport, SetupError> {
+    let mut report = SetupReport::default();
+    if plan.migrate {
+        progress(SetupProgress::Schema);
+        migrate::apply(&options.parts.mysql).await?;
+    }
+    if !plan.topics.is_empty() {
+        progress(SetupProgress::Topics);
+        let created = admin::create(&options.parts.kafka, &plan.topics).await?;
+        let bare = created.into_iter().filter(|(_, created)| *created == Created::WithoutConfig);
+        report.topics_without_config = bare.map(|(name, _)| name).collect();
+    }
+    write_skus(options, &plan.skus, &progress).await?;
+    fill(options, &progress).await?;
+    Ok(report)
+}
+
+async fn write_skus(
+    options: &SetupOptions,
+    changed: &[Sku],
+    progress: &impl Fn(SetupProgress),
+) -> Result<(), SetupError> {
+    if changed.is_empty() {
+        return Ok(());
+    }
+    let db = Db::open(&options.parts.mysql);
+    let all = changed.len();
+    for (step, chunk) in changed.chunks(SKUS_PER_STEP).enumerate() {
+        progress(SetupProgress::Skus { done: step * SKUS_PER_STEP, all });
+        skus::upsert(&db, chunk).await?;
+    }
+    progress(SetupProgress::Skus { done: all, all });
+    db.close().await;
+    Ok(())
+}
+
+/// Looks again, because MySQL now holds the new definitions and time has passed, and does what Redis needs.
+async fn fill(options: &SetupOptions, progress: &impl Fn(SetupProgress)) -> Result<(), SetupError> {
+    let rebuild = Rebuild::connect(options.parts.clone()).await?;
+    let (need, stocks) = rebuild.inspect().await?;
+    let told = |step| progress(SetupProgress::Stock(step));
+    match need {
+        Need::Nothing => {}
+        Need::Load(new) => rebuild.load_new(&new, told).await?,
+        Need::Rebuild(_) => {
+            rebuild.run(told).await?;
+            return Ok(());
+        }
+    }
+    // All SKUs named, not only those that differ in MySQL: an earlier run may have died between the two.
+    let loaded: HashSet<SkuId> =
+        stocks.iter().filter(|(_, stock)| matches!(stock, SkuStock::Loaded(_))).map(|(sku_id, _)| *sku_id).collect();
+    let named: Vec<Sku> = options.skus.iter().filter(|sku| loaded.contains(&sku.sku_id)).cloned().collect();
+    Ok(rebuild.configure(&named).await?)
+}
