@@ -1,1 +1,33 @@
 //! Harness for end-to-end and fault tests over the real stack.
+//!
+//! Order of the modules is the order of a test: `backends` (real servers) → `site` (a sale of its own on them) → `daemon`
+//! (flashd as a child process) → `wire` (HTTP by hand) → `buyer` and `crowd` (who buys, and what they were told) → `books`
+//! (whether everything adds up). A test that forgets [`site::Site::finish`] fails: no test passes with unbalanced books.
+
+#![expect(clippy::unwrap_used, reason = "this is a test harness: a panic is the report")]
+
+pub mod backends;
+pub mod books;
+pub mod buyer;
+pub mod crowd;
+pub mod daemon;
+pub mod site;
+pub mod wire;
+
+use std::time::{Duration, Instant};
+
+/// How long anything may take that should happen at once. Generous, because the machine may be busy; never waited out
+/// unless something is broken.
+pub const PATIENCE: Duration = Duration::from_secs(45);
+
+/// Asks until the answer is yes, and says what it waited for if that never comes.
+///
+/// # Panics
+/// After [`PATIENCE`].
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut ask: impl FnMut() -> F) {
+    let started = Instant::now();
+    while !ask().await {
+        assert!(started.elapsed() < PATIENCE, "still waiting for {what}");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}

@@ -1,0 +1,17 @@
+//! Selling while servers and daemons freeze, die and come back. What buyers were told stays true throughout; the books are
+//! checked at the end of every test (`flash_tests::books`).
+
+mod kafka;
+mod mysql;
+mod processes;
+mod redis;
+
+use tokio::sync::{Semaphore, SemaphorePermit};
+
+/// At most this many fault tests at once: they watch clocks (leases, time-outs), and the machine may be small.
+static PLACES: Semaphore = Semaphore::const_new(3);
+
+/// Waits for its turn.
+async fn turn() -> SemaphorePermit<'static> {
+    PLACES.acquire().await.unwrap()
+}

@@ -1,0 +1,91 @@
+//! The gate away: typed refusals, recovery by itself, and no ticket sold twice by a Redis that has forgotten.
+
+use crate::turn;
+use flash_tests::backends::Own;
+use flash_tests::books::Exceptions;
+use flash_tests::buyer::Purchase;
+use flash_tests::crowd::{Rush, crowd, tally};
+use flash_tests::eventually;
+use flash_tests::site::{Site, ticket};
+use std::time::{Duration, Instant};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_redis_is_refused_at_once_and_comes_back_by_itself() {
+    let _turn = turn().await;
+    let site = Site::open(Own::default(), &[ticket(1, 100_000)]).await;
+    let daemon = site.daemon("all").await;
+    let rush = Rush::start(&site, &[&daemon], 1, 16);
+    rush.more_wins(60).await;
+    site.stack.redis().pause().unwrap();
+    rush.hear("STOCK_RECOVERING").await;
+    // Once the connection is given up, a refusal does not wait for Redis' silence.
+    let asked = Instant::now();
+    let _ = site.buyer(&[&daemon]).buy(&Purchase::new(1, 1, "k")).await.refused(503, "STOCK_RECOVERING");
+    assert!(asked.elapsed() < Duration::from_millis(900), "a refusal took {:?}", asked.elapsed());
+    let wins = rush.wins();
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(rush.wins(), wins, "nobody is told yes without the gate");
+    assert!(daemon.admin("/livez").await.is_some_and(|answer| answer.status == 200), "the admin plane stays alive");
+    site.stack.redis().resume().unwrap();
+    rush.more_wins(100).await;
+    let words = rush.stop().await;
+    assert!(words.contains_key("OUTCOME_UNKNOWN"), "what was on its way is unknown, not refused: {words:?}");
+    let _ = site.buyer(&[&daemon]).insist(&Purchase::new(1, 1, "k")).await.won();
+    site.finish(&[&daemon]).await;
+}
+
+/// The whole life of the fence: killed under load, restarted empty, refused until it is rebuilt, then selling on behind the
+/// same daemon – with the same answers, and not one ticket too many.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_redis_sells_nothing_until_it_is_rebuilt_and_nothing_twice_after() {
+    let _turn = turn().await;
+    let site = Site::open(Own::default(), &[ticket(1, 400)]).await;
+    let (api, worker) = (site.daemon("api").await, site.daemon("worker").await);
+    let early: Vec<Purchase> =
+        (1..=100).map(|user| Purchase { quantity: 2, ..Purchase::new(user, 1, "early") }).collect();
+    let told = tally(&crowd(&site, &[&api], early.clone(), true).await);
+    assert_eq!(told["WON"], 100, "{told:?}");
+    let rush = Rush::start(&site, &[&api], 1, 16);
+    rush.more_wins(40).await;
+    site.stack.redis().kill9().await.unwrap();
+    rush.hear("STOCK_RECOVERING").await;
+    site.stack.redis().restart().await.unwrap();
+    let wins = rush.wins();
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    assert_eq!(rush.wins(), wins, "an empty Redis sells nothing");
+    let ready = api.admin("/readyz").await.unwrap();
+    assert!(ready.status == 200 || ready.status == 503, "{ready:?}");
+    let began = Instant::now();
+    site.rebuild().await;
+    rush.more_wins(20).await;
+    assert!(began.elapsed() < Duration::from_secs(20), "the next sale came after {:?}", began.elapsed());
+    // Who was told before is told the same, from a Redis that was not there then.
+    let again = crowd(&site, &[&api], early, true).await;
+    assert!(again.iter().all(|said| said.word() == "WON"), "{:?}", tally(&again));
+    // To the last ticket, and not one further.
+    eventually("everything to be sold", || async { rush.words().contains_key("SOLD_OUT") }).await;
+    rush.stop().await;
+    assert_eq!(site.stock(1).await.counters.available, 0);
+    site.finish_except(&[&api, &worker], Exceptions { rebuilt: true, ..Exceptions::default() }).await;
+}
+
+/// The stock is flushed, by mistake say, while everything runs: the gate misses its stock and decides nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flushed_redis_is_not_refilled_by_anybody_but_a_rebuild() {
+    let _turn = turn().await;
+    let site = Site::open(Own::default(), &[ticket(1, 50)]).await;
+    let daemon = site.daemon("all").await;
+    let first =
+        tally(&crowd(&site, &[&daemon], (1..=50).map(|user| Purchase::new(user, 1, "k")).collect(), true).await);
+    assert_eq!(first["WON"], 50);
+    site.redis::<()>(&["FLUSHALL"]).await;
+    let again = (100..=150).map(|user| Purchase::new(user, 1, "k")).collect();
+    let refused = tally(&crowd(&site, &[&daemon], again, false).await);
+    // A latch that was still closed may have said so for its last tenth of a second.
+    assert!(refused.keys().all(|word| word == "STOCK_RECOVERING" || word == "SOLD_OUT"), "{refused:?}");
+    site.rebuild().await;
+    let after =
+        tally(&crowd(&site, &[&daemon], (200..=250).map(|user| Purchase::new(user, 1, "k")).collect(), true).await);
+    assert_eq!(after["SOLD_OUT"], 51, "{after:?}");
+    site.finish_except(&[&daemon], Exceptions { rebuilt: true, ..Exceptions::default() }).await;
+}
