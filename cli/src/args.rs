@@ -2,7 +2,7 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{loadtest::LoadtestArgs, up::UpArgs};
+use crate::commands::{loadtest::LoadtestArgs, setup::SetupArgs, up::UpArgs};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -10,6 +10,7 @@ Examples:
   flashctl up --data ./site            the same, and keep the data
   flashctl up --kafka apache           with Apache Kafka as the broker
   flashctl up -o json                  one line on stdout when ready: addresses and environment
+  flashctl setup --sku 1=1000@49.00    tables, topics, and 1,000 tickets on sale
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true";
 
 /// Operate a flash sale.
@@ -32,6 +33,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Up(UpArgs),
+    Setup(SetupArgs),
     Loadtest(Box<LoadtestArgs>),
 }
 

@@ -8,6 +8,7 @@ mod exit;
 mod http;
 mod interrupt;
 mod report;
+mod sale_file;
 mod site;
 mod terminal;
 mod verdict;

@@ -1,6 +1,7 @@
 //! One file per command. To add one: its module here, its variant in [`crate::args::Command`], its line below.
 
 pub(crate) mod loadtest;
+pub(crate) mod setup;
 pub(crate) mod up;
 
 use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
@@ -9,6 +10,7 @@ use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
 pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, Failure> {
     match command {
         Command::Up(args) => up::run(args, terminal).await,
+        Command::Setup(args) => setup::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
     }
 }

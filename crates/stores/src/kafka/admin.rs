@@ -4,7 +4,7 @@ use super::{KafkaError, KafkaSettings};
 use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::types::RDKafkaErrorCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a broker may take to answer an admin request.
 const TIMEOUT: Duration = Duration::from_secs(15);
@@ -94,7 +94,7 @@ pub async fn broker_count(settings: &KafkaSettings) -> Result<i32, KafkaError> {
     blocking(move || Ok(count(admin.inner().fetch_metadata(None, TIMEOUT)?.brokers().len()))).await
 }
 
-/// Creates the topics that do not exist.
+/// Creates the topics that do not exist, and waits until the brokers tell of them: a cluster takes a moment.
 ///
 /// # Errors
 /// [`KafkaError`] at the first topic that can be created neither with nor without its settings.
@@ -112,6 +112,11 @@ pub async fn create(settings: &KafkaSettings, specs: &[TopicSpec]) -> Result<Vec
             Err(code) => return Err(rdkafka::error::KafkaError::AdminOp(code).into()),
         };
         outcome.push((spec.name.clone(), created));
+    }
+    let names: Vec<String> = specs.iter().map(|spec| spec.name.clone()).collect();
+    let deadline = Instant::now() + TIMEOUT;
+    while describe(settings, &names).await?.len() < names.len() && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
     Ok(outcome)
 }
