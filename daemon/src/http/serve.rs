@@ -86,7 +86,6 @@ async fn serve_one(stream: TcpStream, app: Arc<App>, place: OwnedSemaphorePermit
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_MAX_BYTES)
         .half_close(true)
-        .pipeline_flush(true)
         .serve_connection(TokioIo::new(stream), service);
     let mut connection = pin!(connection);
     let mut age = tokio::time::interval_at(tokio::time::Instant::now() + AGE_CHECK, AGE_CHECK);
