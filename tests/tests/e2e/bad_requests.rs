@@ -59,14 +59,26 @@ async fn lengths_and_framing() {
         expect(&daemon, post(lengths, BODY), 400, true).await;
     }
     let chunked = format!("1a\r\n{BODY}\r\n0\r\n\r\n");
-    for both in [
-        "Content-Length: 26\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 26\r\n",
+    for encoding in [
         "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
         "Transfer-Encoding: gzip\r\n",
         "Transfer-Encoding: chunked, identity\r\n",
     ] {
-        expect(&daemon, post(both, &chunked), 400, true).await;
+        expect(&daemon, post(encoding, &chunked), 400, true).await;
+    }
+    // Two ways to say where the body ends: the chunks count, as RFC 9112 has it, and nothing behind them is listened to.
+    let unknown_sku = r#"{"userId":"1","skuId":"7"}"#;
+    let smuggled = format!("1a\r\n{unknown_sku}\r\n0\r\n\r\n{}", post("Content-Length: 26\r\n", BODY));
+    for both in [
+        "Content-Length: 26\r\nTransfer-Encoding: chunked\r\n",
+        "Transfer-Encoding: chunked\r\nContent-Length: 26\r\n",
+        "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n",
+    ] {
+        let mut connection = Connection::open(&daemon.api).await.unwrap();
+        connection.send(post(both, &smuggled).as_bytes()).await.unwrap();
+        let answer = connection.answer().await.unwrap();
+        assert!(matches!(answer.status, 400 | 404), "{both}: {answer:?}");
+        assert!(connection.answer().await.is_err(), "{both}: a second answer");
     }
     for size in ["1ffffffffffffffff", "fffffffffffffffff", "-1", "x", "1a;\n"] {
         let body = format!("{size}\r\n{BODY}\r\n0\r\n\r\n");
