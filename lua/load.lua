@@ -54,7 +54,7 @@ end
 
 function steps.buyers()
   local clock = redis.call('TIME')
-  local bucket = ':20000:' .. string.format('%.0f', clock[1] * 1000)
+  local bucket = ':20000:' .. string.format('%d', clock[1] * 1000)
   for at = FIRST_ARG, #ARGV, 2 do
     redis.call('HSET', buyers_key, ARGV[at], ARGV[at + 1] .. bucket)
     redis.call('RPUSH', winners_key, ARGV[at])

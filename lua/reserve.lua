@@ -36,7 +36,8 @@ local available, held, sold, seq, per_user, hold_ms, opens_at, closes_at = unpac
 local expires_at = now + hold_ms
 
 -- 64-bit ids stay strings: a Lua number is a double. Timestamps and counters fit into 53 bits.
-local function whole(number) return string.format('%.0f', number) end
+local function whole(number) return string.format('%d', number) end
+local now_text, expires_text = whole(now), whole(expires_at)
 
 local users, answers = {}, {}
 for i = 1, count do users[i] = ARGV[FIRST_ARG + (i - 1) * PER_ASK] end
@@ -99,11 +100,11 @@ local function win(i, name, quantity, buyer)
   end
   buyer[1], buyer.dirty = buyer[1] + units, true
   local key = string.sub(name, string.len(stock_key) + string.len(users[i]) + 1)
-  local details = table.concat({reservation, users[i], quantity, price, whole(seq), whole(now), whole(expires_at), key}, ':')
+  local details = table.concat({reservation, users[i], quantity, price, whole(seq), now_text, expires_text, key}, ':')
   new_keys[name] = epoch .. ':' .. quantity .. ':' .. order
   new_holds[order] = details
   local n = #set_holds
-  set_holds[n + 1], set_holds[n + 2] = whole(expires_at), order
+  set_holds[n + 1], set_holds[n + 2] = expires_text, order
   set_details[n + 1], set_details[n + 2] = order, details
 end
 

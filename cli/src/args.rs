@@ -2,10 +2,11 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{loadtest::LoadtestArgs, setup::SetupArgs, up::UpArgs};
+use crate::commands::{demo::DemoArgs, loadtest::LoadtestArgs, setup::SetupArgs, up::UpArgs};
 
 const EXAMPLES: &str = "\
 Examples:
+  flashctl demo                        a whole sale on this machine, and its verdict
   flashctl up                          the whole system in the foreground, until Ctrl-C
   flashctl up --data ./site            the same, and keep the data
   flashctl up --kafka apache           with Apache Kafka as the broker
@@ -33,6 +34,7 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Up(UpArgs),
+    Demo(DemoArgs),
     Setup(SetupArgs),
     Loadtest(Box<LoadtestArgs>),
 }

@@ -11,7 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
+use flash_core::{sale::Sku, settings::Settings};
 use flash_stack::{Exit as ProcessExit, LogSender, Process, ProcessSpec, ServerExit, Stack, StackOptions, free_port};
+use flashd::{
+    config::Config,
+    rebuild::RebuildOptions,
+    setup::{self, SetupOptions},
+};
 
 use crate::{http, report::Failure};
 
@@ -28,6 +34,8 @@ const DAEMON_GRACE: Duration = Duration::from_secs(30);
 #[derive(Debug, Default)]
 pub(crate) struct SiteOptions {
     pub(crate) stack: StackOptions,
+    /// What is put on sale before the daemon starts.
+    pub(crate) skus: Vec<Sku>,
     /// `None`: servers only.
     pub(crate) daemon: Option<DaemonOptions>,
 }
@@ -70,7 +78,10 @@ impl Site {
         let program = options.daemon.as_ref().map(|daemon| find_flashd(daemon.program.as_deref())).transpose()?;
         let logs = options.stack.logs.clone();
         let stack = Stack::start(options.stack).await?;
-        fill_fresh_stack(&stack).await?;
+        if let Err(failure) = fill(&stack, options.skus).await {
+            stack.stop().await;
+            return Err(failure);
+        }
         let daemon = match (options.daemon, program) {
             (Some(options), Some(program)) => match Daemon::start(&options, program, &stack, logs).await {
                 Ok(daemon) => Some(daemon),
@@ -192,11 +203,22 @@ impl Daemon {
     }
 }
 
-/// What a fresh stack needs before a daemon can be ready: tables, topics, stock. The one place where `up` and
-/// `demo` put the first contents; today they leave that to `flashctl setup`.
-#[expect(clippy::unused_async, reason = "it talks to servers as soon as setup is a library call")]
-async fn fill_fresh_stack(_stack: &Stack) -> Result<(), Failure> {
-    Ok(())
+/// What servers of our own need before a daemon can be ready: tables, topics, stock under an open epoch. Servers that
+/// were not started here are left as they are: filling them is a decision for `flashctl setup`.
+async fn fill(stack: &Stack, skus: Vec<Sku>) -> Result<(), Failure> {
+    if ![stack.redis(), stack.mysql(), stack.kafka()].iter().all(|server| server.is_ours()) {
+        return Ok(());
+    }
+    let Config { kafka, mysql, redis, epoch_lease, .. } = config_of(&stack.env_map())?;
+    let parts = RebuildOptions { kafka, mysql, redis, lease: epoch_lease };
+    let options = SetupOptions { parts, partitions: None, replication: None, skus };
+    setup::run(&options, |_| ()).await.map(drop).map_err(Failure::from_error)
+}
+
+/// The configuration a daemon with this environment has.
+pub(crate) fn config_of(environment: &BTreeMap<String, String>) -> Result<Config, Failure> {
+    let settings = Settings::layer(|_| None, |name| environment.get(name).cloned(), None);
+    settings.and_then(|settings| Config::read(&settings)).map_err(Failure::from_error)
 }
 
 fn choose_api_port(wanted: Option<u16>) -> Result<u16, Failure> {

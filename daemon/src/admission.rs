@@ -2,16 +2,17 @@
 
 use crate::lease::Lease;
 use flash_core::outcome::Refusal;
+use flash_stores::kafka::producer::Recorder;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 /// Decides who may ask at all.
-#[derive(Debug)]
 pub(crate) struct Admission {
     draining: AtomicBool,
     in_flight: AtomicUsize,
     in_flight_max: usize,
     lease: Arc<Lease>,
+    recorder: Arc<Recorder>,
 }
 
 /// One purchase in flight; gives its place back when dropped, also when the client goes away.
@@ -25,8 +26,8 @@ impl Drop for Admitted<'_> {
 }
 
 impl Admission {
-    pub(crate) fn new(lease: Arc<Lease>, in_flight_max: usize) -> Self {
-        Self { draining: AtomicBool::new(false), in_flight: AtomicUsize::new(0), in_flight_max, lease }
+    pub(crate) fn new(lease: Arc<Lease>, recorder: Arc<Recorder>, in_flight_max: usize) -> Self {
+        Self { draining: AtomicBool::new(false), in_flight: AtomicUsize::new(0), in_flight_max, lease, recorder }
     }
 
     /// Admits a purchase, cheapest check first.
@@ -34,7 +35,7 @@ impl Admission {
         if self.draining.load(Ordering::Relaxed) {
             return Err(Refusal::Overloaded);
         }
-        if !self.lease.is_open() {
+        if !self.lease.is_open() || self.recorder.partitions() == 0 {
             return Err(Refusal::StockRecovering);
         }
         let admitted = Admitted(&self.in_flight);

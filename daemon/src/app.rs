@@ -9,7 +9,6 @@ use crate::nodes::Ids;
 use crate::projector::Handle;
 use flash_stores::mysql::Db;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// The selling half of the daemon.
@@ -18,8 +17,6 @@ pub(crate) struct Shop {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) deciders: Arc<Deciders>,
     pub(crate) ids: Arc<Ids>,
-    /// Partitions of `order-events`; zero until the log has been reached.
-    pub(crate) partitions: AtomicUsize,
 }
 
 /// The whole daemon, as its listeners see it.
@@ -56,7 +53,7 @@ impl Shop {
         if let Err(why) = self.deciders.gate.connected() {
             reasons.push(("redis", why));
         }
-        if self.partitions.load(Ordering::Acquire) == 0 {
+        if self.deciders.recorder.partitions() == 0 {
             reasons.push(("kafka", "order-events has not been reached yet".to_owned()));
         }
         if let Some(why) = self.deciders.lease.problem() {

@@ -63,7 +63,7 @@ fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
             return win.tell(unknown);
         }
     };
-    let key = win.hold.order_id.to_string();
+    let order_id = win.hold.order_id;
     let told = move |delivery| match delivery {
         Delivery::Acknowledged { .. } => {
             let Win { hold, replayed, buyer } = win;
@@ -72,7 +72,7 @@ fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
         // The hold stays. A retry with the key records it again, or it expires: nothing is given back on a guess.
         Delivery::NeverSent | Delivery::Unknown => win.tell(unknown),
     };
-    recorder.record(&key, &payload, Box::new(told));
+    recorder.record(order_id, &payload, Box::new(told));
 }
 
 fn encode(sku_id: SkuId, epoch: Epoch, hold: &Hold) -> Result<Vec<u8>, EventError> {

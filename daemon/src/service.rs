@@ -20,7 +20,6 @@ use flash_stores::mysql::Db;
 use flash_stores::redis::Gate;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
@@ -142,13 +141,14 @@ fn open_shop(
     let recorder =
         Recorder::new(&config.kafka, &config.recorder).map_err(|error| ServiceError::Settings(error.to_string()))?;
     let lease = Lease::start(config.kafka.clone(), config.epoch_lease).map_err(ServiceError::Thread)?;
-    let admission = Admission::new(Arc::clone(&lease), config.http.in_flight_max);
-    let deciders = Arc::new(Deciders { gate, recorder: Arc::new(recorder), lease, meters: Arc::clone(meters) });
+    let recorder = Arc::new(recorder);
+    let admission = Admission::new(Arc::clone(&lease), Arc::clone(&recorder), config.http.in_flight_max);
+    let deciders = Arc::new(Deciders { gate, recorder, lease, meters: Arc::clone(meters) });
     let ids = Arc::new(Ids::default());
     keepers.push(tokio::spawn(Arc::clone(&ids).keep(db.clone(), holder.to_owned(), config.node_id)));
     let catalog = Arc::new(Catalog::new());
     keepers.push(tokio::spawn(Arc::clone(&catalog).keep(db.clone(), Arc::clone(&deciders))));
-    Ok(Shop { admission, catalog, deciders, ids, partitions: AtomicUsize::new(0) })
+    Ok(Shop { admission, catalog, deciders, ids })
 }
 
 /// Warms the producer up, then replaces it whenever it has failed for good.
@@ -156,14 +156,12 @@ async fn look_after_producer(app: Arc<App>) {
     let Some(shop) = &app.shop else { return };
     loop {
         let recorder = Arc::clone(&shop.deciders.recorder);
-        let cold = shop.partitions.load(Ordering::Acquire) == 0;
         let work = move || {
             let healed = recorder.heal().unwrap_or(false);
-            if cold || healed { recorder.warm_up(WARM_UP_PATIENCE).ok() } else { None }
+            if healed || recorder.partitions() == 0 { recorder.warm_up(WARM_UP_PATIENCE).ok() } else { None }
         };
-        if let Ok(Some(partitions)) = tokio::task::spawn_blocking(work).await {
-            shop.partitions.store(partitions, Ordering::Release);
-        }
+        // A broker that cannot be reached is asked again; readiness says why nothing is sold meanwhile.
+        let _ = tokio::task::spawn_blocking(work).await;
         tokio::time::sleep(HEAL_EVERY).await;
     }
 }

@@ -1,5 +1,6 @@
 //! One file per command. To add one: its module here, its variant in [`crate::args::Command`], its line below.
 
+pub(crate) mod demo;
 pub(crate) mod loadtest;
 pub(crate) mod setup;
 pub(crate) mod up;
@@ -11,6 +12,7 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
     match command {
         Command::Up(args) => up::run(args, terminal).await,
         Command::Setup(args) => setup::command(args, terminal).await,
+        Command::Demo(args) => demo::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
     }
 }

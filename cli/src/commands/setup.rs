@@ -132,7 +132,7 @@ fn options(args: &SetupArgs) -> Result<SetupOptions, Failure> {
 /// Asks; the default is no. Without somebody to ask it is a usage error.
 async fn confirmed(terminal: &Terminal) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
-        let failure = Failure::new(Exit::Usage, anyhow::anyhow!("nobody to ask: stdin is not a terminal"));
+        let failure = Failure::new(Exit::Usage, anyhow::anyhow!("stdin is not a terminal, so nobody can be asked"));
         return Err(failure.hint("flashctl setup --yes …"));
     }
     _ = write!(io::stderr().lock(), "{} [y/N] ", terminal.cyan("do this?"));

@@ -120,6 +120,7 @@ impl UpArgs {
                 data: self.data,
                 logs: Some(logs),
             },
+            skus: Vec::new(),
             daemon: (!self.no_flashd).then_some(daemon),
         }
     }

@@ -62,6 +62,25 @@ pub const fn issued_at_ms(id: u64) -> u64 {
     (id >> (SEQUENCE_BITS + NODE_BITS)) + SNOWFLAKE_ZERO_MS
 }
 
+/// Length of a partition slice, as a power of two of milliseconds.
+const SLICE_BITS: u32 = 6;
+
+/// The partition that all events of an order belong to, out of `partitions` (at least one).
+///
+/// Every program computes it from the id alone, so the events of one order stay in order. Ids of one node that were issued
+/// within the same 64 ms share a partition: what is decided together is sent together, in one large batch instead of one
+/// small one per partition, while over a second the load still visits them all. Nodes start at different partitions.
+#[must_use]
+pub const fn partition_of(id: u64, partitions: u32) -> u32 {
+    let slice = id >> (SEQUENCE_BITS + NODE_BITS + SLICE_BITS);
+    let node = (id >> SEQUENCE_BITS) & (NODE_IDS as u64 - 1);
+    let partition = slice.wrapping_add(node) % (if partitions == 0 { 1 } else { partitions as u64 });
+    #[expect(clippy::cast_possible_truncation, reason = "a remainder of a u32")]
+    {
+        partition as u32
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +109,17 @@ mod tests {
         let id = former.next(NOW + 500);
         let heir = Snowflakes::new(1, former.last_ms());
         assert!(heir.next(NOW) > id, "even if its clock is behind");
+    }
+
+    #[test]
+    fn a_second_visits_every_partition_and_a_moment_only_one() {
+        let ids = Snowflakes::new(3, 0);
+        let start = NOW >> SLICE_BITS << SLICE_BITS;
+        let moment: HashSet<u32> = (0..100).map(|_| partition_of(ids.next(start), 8)).collect();
+        assert_eq!(moment.len(), 1);
+        let second: HashSet<u32> = (0..1000).map(|ms| partition_of(ids.next(start + ms), 8)).collect();
+        assert_eq!(second, (0..8).collect());
+        assert_eq!(partition_of(u64::MAX, 1), 0);
     }
 
     #[test]

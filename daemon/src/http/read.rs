@@ -15,7 +15,6 @@ use flash_stores::redis::SkuKeys;
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
 use serde_json::{Value, json};
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// Beyond the producer's patience, how far clocks of different machines may differ before a young order could be called
@@ -78,7 +77,7 @@ pub(super) async fn order(app: &App, shop: &Shop, id: &str) -> Answer {
 
 async fn look_up(app: &App, shop: &Shop, order_id: OrderId) -> Result<Answer, flash_stores::mysql::MySqlError> {
     // The position first: an order that is missing from a view read *after* it and older than it does not exist.
-    let partitions = shop.partitions.load(Ordering::Acquire).max(1);
+    let partitions = usize::try_from(shop.deciders.recorder.partitions().max(1)).unwrap_or(usize::MAX);
     let applied_ms = offsets::applied_ms(&app.db, &app.config.kafka.topic_events(), partitions).await?;
     if let Some(row) = orders::get(&app.db, order_id).await? {
         let order = row.order;

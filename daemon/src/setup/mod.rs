@@ -15,6 +15,7 @@ use crate::rebuild::{Need, Rebuild, RebuildError, RebuildOptions};
 use flash_core::ids::SkuId;
 use flash_core::limits::SKUS_MAX;
 use flash_core::sale::{Sku, SkuError};
+use flash_stores::kafka::epochs::EpochTopicError;
 use flash_stores::kafka::{KafkaError, admin};
 use flash_stores::mysql::migrate::SchemaError;
 use flash_stores::mysql::{Db, MySqlError, migrate, skus};
@@ -85,7 +86,9 @@ impl SetupError {
         match self {
             Self::MySql(error) | Self::Schema(SchemaError::MySql(error)) => error.is_outage(),
             Self::Stock(RebuildError::MySql(error)) => error.is_outage(),
-            Self::Kafka(_) | Self::Stock(RebuildError::Kafka(_) | RebuildError::Stock(_)) => true,
+            Self::Kafka(_) => true,
+            Self::Stock(RebuildError::Kafka(_) | RebuildError::Stock(_) | RebuildError::Append(_)) => true,
+            Self::Stock(RebuildError::Epochs(error)) => !matches!(error, EpochTopicError::Malformed { .. }),
             _ => false,
         }
     }

@@ -138,7 +138,10 @@ impl Plan {
         there: Option<&TopicStatus>,
         refused: &mut Vec<String>,
     ) {
-        let shape = |partitions: i32, replication: i32| format!("{partitions} partitions, replication {replication}");
+        let shape = |partitions: i32, replication: i32| {
+            let plural = if partitions == 1 { "" } else { "s" };
+            format!("{partitions} partition{plural}, replication {replication}")
+        };
         let Some(there) = there else {
             self.add(Kind::Topic, &spec.name, Action::Create, shape(spec.partitions, spec.replication));
             self.topics.push(spec.clone());

@@ -13,4 +13,10 @@ pub use settings::KafkaSettings;
 /// An error of the Kafka client or of a broker, in its own words.
 #[derive(Debug, thiserror::Error)]
 #[error("Kafka: {0}")]
-pub struct KafkaError(#[from] rdkafka::error::KafkaError);
+pub struct KafkaError(rdkafka::error::KafkaError);
+
+impl From<rdkafka::error::KafkaError> for KafkaError {
+    fn from(error: rdkafka::error::KafkaError) -> Self {
+        Self(error)
+    }
+}

@@ -5,12 +5,14 @@
 //! event is not and will not be in the log, [`Delivery::Unknown`] otherwise.
 
 use super::KafkaSettings;
+use flash_core::ids::OrderId;
+use flash_core::snowflake::partition_of;
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -81,6 +83,8 @@ pub struct Recorder {
     producer: RwLock<Arc<ThreadedProducer<Answering>>>,
     fatal: Arc<AtomicBool>,
     unanswered: Arc<AtomicU64>,
+    /// Zero until the log has been reached: an order's partition depends on their number.
+    partitions: AtomicU32,
 }
 
 impl Recorder {
@@ -101,13 +105,21 @@ impl Recorder {
         let fatal = Arc::new(AtomicBool::new(false));
         let unanswered = Arc::new(AtomicU64::new(0));
         let producer = make(&config, &fatal, &unanswered)?;
-        Ok(Self { settings: config, topic: kafka.topic_events(), producer: RwLock::new(producer), fatal, unanswered })
+        let (topic, producer, partitions) = (kafka.topic_events(), RwLock::new(producer), AtomicU32::new(0));
+        Ok(Self { settings: config, topic, producer, fatal, unanswered, partitions })
     }
 
-    /// Hands an event to the producer. Never waits; `told` is called exactly once, with [`Delivery::NeverSent`] at once
-    /// when the queue is full or the library refuses the record.
-    pub fn record(&self, key: &str, payload: &[u8], told: OnFate) {
-        let record = BaseRecord::with_opaque_to(&self.topic, Box::new(told)).key(key).payload(payload);
+    /// Hands an order's event to the producer. Never waits; `told` is called exactly once, with [`Delivery::NeverSent`]
+    /// at once when the log has not been reached yet, the queue is full or the library refuses the record.
+    pub fn record(&self, order_id: OrderId, payload: &[u8], told: OnFate) {
+        let partitions = self.partitions();
+        if partitions == 0 {
+            return told(Delivery::NeverSent);
+        }
+        let partition = i32::try_from(partition_of(order_id.get(), partitions)).unwrap_or(0);
+        let key = order_id.to_string();
+        let record =
+            BaseRecord::with_opaque_to(&self.topic, Box::new(told)).partition(partition).key(&key).payload(payload);
         self.unanswered.fetch_add(1, Ordering::Relaxed);
         if let Err((error, record)) = self.current().send(record) {
             self.unanswered.fetch_sub(1, Ordering::Relaxed);
@@ -138,16 +150,26 @@ impl Recorder {
         Ok(true)
     }
 
-    /// Fetches the topic's metadata, so that the first buyer does not pay for it; returns its number of partitions.
+    /// Partitions of `order-events`; zero until the log has been reached.
+    #[must_use]
+    pub fn partitions(&self) -> u32 {
+        self.partitions.load(Ordering::Acquire)
+    }
+
+    /// Fetches the topic's metadata, so that the first buyer does not pay for it. Nothing can be recorded before.
     ///
     /// # Errors
     /// If the brokers or the topic cannot be reached within `patience`. Blocks; call it off the runtime.
-    pub fn warm_up(&self, patience: Duration) -> Result<usize, KafkaError> {
+    pub fn warm_up(&self, patience: Duration) -> Result<(), KafkaError> {
         let metadata = self.current().client().fetch_metadata(Some(&self.topic), patience)?;
         let topic = metadata.topics().first().ok_or(KafkaError::NoMessageReceived)?;
         match topic.error() {
             Some(error) => Err(KafkaError::MetadataFetch(error.into())),
-            None => Ok(topic.partitions().len()),
+            None => {
+                let partitions = u32::try_from(topic.partitions().len()).unwrap_or(u32::MAX);
+                self.partitions.store(partitions, Ordering::Release);
+                Ok(())
+            }
         }
     }
 

@@ -8,10 +8,10 @@ pub enum MySqlError {
     /// The database is away, busy, or not (yet) as it should be: the same call may succeed later. Retry for as long as
     /// it takes; nothing is wrong with the data.
     #[error("MySQL does not serve right now: {0}")]
-    Outage(#[source] sqlx::Error),
+    Outage(sqlx::Error),
     /// The database refused this very data. Repeating the call cannot help.
     #[error("MySQL refused the data: {0}")]
-    Data(#[source] sqlx::Error),
+    Data(sqlx::Error),
     /// A compare-and-set on a projector offset found another value: somebody else has advanced the partition.
     #[error("somebody else has advanced a partition of this batch")]
     Moved,
