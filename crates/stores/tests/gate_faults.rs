@@ -208,6 +208,8 @@ async fn loading_keeps_holds_caps_and_keys() {
     let old = bench.open(TERMS).await;
     let hold = win(&old, &ask(1, 3, "a:b")).await;
     let counters = old.snapshot().await.counters;
+    // A win that the truth does not know, so that nobody was told of it; only its key's answer stays behind.
+    win(&old, &ask(3, 1, "void")).await;
     let mut new = Stand { gate: &bench.gate, keys: old.keys.clone(), fence: old.fence.clone(), price_minor: 1 };
     new.fence.epoch.0 = 2;
     let loader = Loader::new(&bench.gate, &new.keys, &new.fence);
@@ -237,6 +239,8 @@ async fn loading_keeps_holds_caps_and_keys() {
     assert_eq!(decisions[..3], [Decision::Replayed(hold), Decision::KeyReused, Decision::LimitReached]);
     assert!(matches!(&decisions[3], Decision::Won(hold) if hold.seq == 2), "{decisions:?}");
     assert_eq!(bench.gate.winners(&new.keys, 0, 9).await.unwrap(), [1], "who won before is not a new winner");
+    let fresh = win(&new, &ask(3, 1, "void")).await;
+    assert_eq!(fresh.seq, 3, "an answer of an older epoch is none");
     let late = loader.open(&stock).await;
     assert!(matches!(late, Err(LoadError::Refused(_))), "a late duplicate resets nothing: {late:?}");
 }
