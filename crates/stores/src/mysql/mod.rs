@@ -6,6 +6,7 @@
 
 pub mod audit;
 pub mod epochs;
+mod insert;
 mod error;
 pub mod migrate;
 pub mod nodes;

@@ -3,9 +3,9 @@
 //! Offsets move first, by compare-and-set. That takes the row locks of the partitions before anything else is touched, so
 //! of two projectors that believe to own a partition one waits and then learns that it [`Moved`](MySqlError::Moved) –
 //! and between those locks and the commit nobody else writes orders of these partitions, which makes plain reads of their
-//! states safe. Statements are text of numbers and hex literals: one round trip and one parse per table, no
-//! placeholders, nothing a buyer's key could inject into.
+//! states safe.
 
+use super::insert::{Insert, MySqlQuery};
 use super::orders::OrderRow;
 use super::{Db, MySqlError};
 use flash_core::ids::{Epoch, OrderId, SkuId, UserId};
@@ -142,7 +142,10 @@ impl ProjectionTx {
         }
         let mut sql = String::with_capacity(64 + orders.len() * 20);
         sql.push_str("SELECT order_id, state FROM orders WHERE order_id IN (");
-        list(&mut sql, orders, |sql, order| write!(sql, "{order}"));
+        for (index, order) in orders.iter().enumerate() {
+            let comma = if index == 0 { "" } else { "," };
+            let _ = write!(sql, "{comma}{order}");
+        }
         sql.push(')');
         let rows = sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut *self.tx).await?;
         rows.iter()
@@ -160,11 +163,10 @@ impl ProjectionTx {
     /// # Errors
     /// [`MySqlError`]; the batch must then be dropped.
     pub async fn write(&mut self, topic: &str, rows: &Rows) -> Result<(), MySqlError> {
-        let statements = [orders_sql(&rows.orders), ledger_sql(&rows.ledger), voided_sql(topic, &rows.voided)];
-        for sql in statements.into_iter().flatten() {
-            sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut *self.tx).await?;
-        }
-        Ok(())
+        let tx = &mut self.tx;
+        ORDERS.run(tx, &rows.orders, bind_order).await?;
+        LEDGER.run(tx, &rows.ledger, bind_ledger).await?;
+        VOIDED.run(tx, &rows.voided, |query, row| bind_voided(query, topic, row)).await
     }
 
     /// Makes the batch durable.
@@ -176,6 +178,81 @@ impl ProjectionTx {
     }
 }
 
+/// An order changes only out of `RESERVED`, each order once. Assignments are evaluated from left to right, so `state`,
+/// which the others look at, comes last.
+const ORDERS: Insert = Insert {
+    head: "INSERT INTO orders (order_id, reservation_id, user_id, sku_id, quantity, unit_price_minor, state, epoch, seq, \
+           updated_at_ms, idempotency_key, reserved_at_ms, expires_at_ms) VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    tail: " ON DUPLICATE KEY UPDATE \
+           epoch = IF(state = 'RESERVED' AND VALUES(state) <> 'RESERVED', VALUES(epoch), epoch), \
+           seq = IF(state = 'RESERVED' AND VALUES(state) <> 'RESERVED', VALUES(seq), seq), \
+           updated_at_ms = IF(state = 'RESERVED' AND VALUES(state) <> 'RESERVED', VALUES(updated_at_ms), updated_at_ms), \
+           state = IF(state = 'RESERVED', VALUES(state), state)",
+};
+
+fn bind_order<'q>(query: MySqlQuery<'q>, row: &'q OrderRow) -> MySqlQuery<'q> {
+    let order = &row.order;
+    query
+        .bind(order.order_id.get())
+        .bind(order.reservation_id.get())
+        .bind(order.user_id.get())
+        .bind(order.sku_id.get())
+        .bind(order.quantity)
+        .bind(order.unit_price_minor)
+        .bind(row.state.as_str())
+        .bind(row.epoch.0)
+        .bind(order.seq)
+        .bind(row.updated_at_ms)
+        .bind(order.idempotency_key.as_str())
+        .bind(order.reserved_at_ms)
+        .bind(order.expires_at_ms)
+}
+
+/// The ledger is append-only, with one exception: a reservation row that had to be added without knowing its sequence
+/// number takes the number when its own event does arrive.
+const LEDGER: Insert = Insert {
+    head: "INSERT INTO inventory_audit (order_id, reason, sku_id, seq, delta, epoch, partition_id, offset_no, at_ms) VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?)",
+    tail: " ON DUPLICATE KEY UPDATE seq = IF(seq = 0, VALUES(seq), seq)",
+};
+
+fn bind_ledger<'q>(query: MySqlQuery<'q>, row: &'q LedgerRow) -> MySqlQuery<'q> {
+    query
+        .bind(row.order_id.get())
+        .bind(row.reason.as_str())
+        .bind(row.sku_id.get())
+        .bind(row.seq)
+        .bind(row.delta)
+        .bind(row.epoch.0)
+        .bind(row.partition)
+        .bind(row.offset)
+        .bind(row.at_ms)
+}
+
+const VOIDED: Insert = Insert {
+    head: "INSERT INTO voided_events (topic, partition_id, offset_no, event_type, epoch, fence_epoch, at_ms, order_id, \
+           user_id, sku_id, quantity, seq) VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?,?,?)",
+    tail: " ON DUPLICATE KEY UPDATE topic = topic",
+};
+
+fn bind_voided<'q>(query: MySqlQuery<'q>, topic: &'q str, row: &'q VoidedRow) -> MySqlQuery<'q> {
+    query
+        .bind(topic)
+        .bind(row.partition)
+        .bind(row.offset)
+        .bind(row.event_type)
+        .bind(row.epoch.0)
+        .bind(row.fence_epoch.0)
+        .bind(row.at_ms)
+        .bind(row.order.map(|order| order.order_id.get()))
+        .bind(row.order.map(|order| order.user_id.get()))
+        .bind(row.order.map(|order| order.sku_id.get()))
+        .bind(row.order.map(|order| order.quantity))
+        .bind(row.order.map(|order| order.seq))
+}
+
 /// Text as a literal that needs no escaping.
 struct Hex<'a>(&'a str);
 
@@ -185,99 +262,4 @@ impl std::fmt::Display for Hex<'_> {
         self.0.bytes().try_for_each(|byte| write!(f, "{byte:02x}"))?;
         f.write_str("'")
     }
-}
-
-/// Appends `items` separated by commas. Writing to a `String` cannot fail, so the result is dropped.
-fn list<T>(sql: &mut String, items: &[T], mut one: impl FnMut(&mut String, &T) -> std::fmt::Result) {
-    for (index, item) in items.iter().enumerate() {
-        if index > 0 {
-            sql.push(',');
-        }
-        let _ = one(sql, item);
-    }
-}
-
-/// An order changes only out of `RESERVED`, each order once. Assignments are evaluated from left to right, so `state`,
-/// which the others look at, comes last.
-fn orders_sql(orders: &[OrderRow]) -> Option<String> {
-    if orders.is_empty() {
-        return None;
-    }
-    let mut sql = String::with_capacity(1024 + orders.len() * 280);
-    sql.push_str(
-        "INSERT INTO orders (order_id, reservation_id, user_id, sku_id, quantity, unit_price_minor, state, epoch, seq, \
-         updated_at_ms, idempotency_key, reserved_at_ms, expires_at_ms) VALUES ",
-    );
-    list(&mut sql, orders, |sql, row| {
-        let order = &row.order;
-        write!(
-            sql,
-            "({},{},{},{},{},{},'{}',{},{},{},{},{},{})",
-            order.order_id,
-            order.reservation_id,
-            order.user_id,
-            order.sku_id,
-            order.quantity,
-            order.unit_price_minor,
-            row.state,
-            row.epoch,
-            order.seq,
-            row.updated_at_ms,
-            Hex(&order.idempotency_key),
-            order.reserved_at_ms,
-            order.expires_at_ms
-        )
-    });
-    sql.push_str(" ON DUPLICATE KEY UPDATE ");
-    for column in ["epoch", "seq", "updated_at_ms"] {
-        let _ = write!(
-            sql,
-            "{column} = IF(state = 'RESERVED' AND VALUES(state) <> 'RESERVED', VALUES({column}), {column}), "
-        );
-    }
-    sql.push_str("state = IF(state = 'RESERVED', VALUES(state), state)");
-    Some(sql)
-}
-
-/// The ledger is append-only, with one exception: a reservation row that had to be added without knowing its sequence
-/// number takes the number when its own event does arrive.
-fn ledger_sql(ledger: &[LedgerRow]) -> Option<String> {
-    if ledger.is_empty() {
-        return None;
-    }
-    let mut sql = String::with_capacity(512 + ledger.len() * 110);
-    sql.push_str(
-        "INSERT INTO inventory_audit (order_id, reason, sku_id, seq, delta, epoch, partition_id, offset_no, at_ms) VALUES ",
-    );
-    list(&mut sql, ledger, |sql, row| {
-        write!(
-            sql,
-            "({},'{}',{},{},{},{},{},{},{})",
-            row.order_id, row.reason, row.sku_id, row.seq, row.delta, row.epoch, row.partition, row.offset, row.at_ms
-        )
-    });
-    sql.push_str(" ON DUPLICATE KEY UPDATE seq = IF(seq = 0, VALUES(seq), seq)");
-    Some(sql)
-}
-
-fn voided_sql(topic: &str, voided: &[VoidedRow]) -> Option<String> {
-    if voided.is_empty() {
-        return None;
-    }
-    let mut sql = String::from(
-        "INSERT INTO voided_events (topic, partition_id, offset_no, event_type, epoch, fence_epoch, at_ms, order_id, \
-         user_id, sku_id, quantity, seq) VALUES ",
-    );
-    list(&mut sql, voided, |sql, row| {
-        let VoidedRow { partition, offset, event_type, epoch, fence_epoch, at_ms, order } = row;
-        write!(sql, "({},{partition},{offset},'{event_type}',{epoch},{fence_epoch},{at_ms},", Hex(topic))?;
-        match order {
-            None => sql.write_str("NULL,NULL,NULL,NULL,NULL)"),
-            Some(VoidedOrder { order_id, user_id, sku_id, quantity, seq }) => {
-                write!(sql, "{order_id},{user_id},{sku_id},{quantity},{seq})")
-            }
-        }
-    });
-    sql.push_str(" ON DUPLICATE KEY UPDATE topic = topic");
-    Some(sql)
 }
