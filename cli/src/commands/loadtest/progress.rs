@@ -14,7 +14,7 @@ use super::summary::{grouped, micros};
 use crate::{terminal::Terminal, verdict::Settling};
 
 /// Longest silence where there is no bar.
-const LONGEST_SILENCE: Duration = Duration::from_secs(10);
+const LONGEST_SILENCE: Duration = Duration::from_secs(2);
 
 /// The view of one phase.
 pub(super) struct Progress {
