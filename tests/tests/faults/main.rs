@@ -1,6 +1,8 @@
 //! Selling while servers and daemons freeze, die and come back. What buyers were told stays true throughout; the books are
 //! checked at the end of every test (`flash_tests::books`).
 
+#![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
+
 mod kafka;
 mod mysql;
 mod processes;

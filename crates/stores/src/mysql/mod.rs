@@ -6,8 +6,8 @@
 
 pub mod audit;
 pub mod epochs;
-mod insert;
 mod error;
+mod insert;
 pub mod migrate;
 pub mod nodes;
 pub mod offsets;
