@@ -1,6 +1,6 @@
 //! The verdict of a load test: what buyers were told against what MySQL holds.
 //!
-//! Owns the judgement. [`judge::Judge`] is pure; [`settle`] waits for the projector and feeds it. A run is never
+//! Owns the judgement. [`judge::Judge`] is pure; [`settle()`] waits for the projector and feeds it. A run is never
 //! called clean because something could not be read: then the verdict is open, and says so.
 
 mod judge;
