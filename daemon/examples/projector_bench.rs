@@ -42,7 +42,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     produce(&options.kafka, partitions, 1..=count, |_| OrderState::Reserved)?;
     measure("reservations", count, &options).await?;
-    let settled = |id: u64| if id % 4 == 0 { OrderState::Expired } else { OrderState::Confirmed };
+    let settled = |id: u64| if id.is_multiple_of(4) { OrderState::Expired } else { OrderState::Confirmed };
     produce(&options.kafka, partitions, 1..=count, settled)?;
     measure("settlements", count, &options).await?;
 
