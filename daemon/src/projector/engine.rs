@@ -6,9 +6,11 @@ use super::position::Positions;
 use super::status::Status;
 use super::write::Writer;
 use super::{ProjectorError, ProjectorOptions, now_ms};
+use flash_stores::kafka::KafkaSettings;
 use flash_stores::kafka::consumer::LogConsumer;
 use flash_stores::kafka::dead_letter::DeadLetters;
-use flash_stores::mysql::{Db, MySqlError, MySqlSettings, offsets};
+use flash_stores::mysql::offsets::{self, PartitionPosition};
+use flash_stores::mysql::{Db, MySqlError, MySqlSettings};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
@@ -17,6 +19,12 @@ use std::time::{Duration, Instant};
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a broker may take to tell it.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
+/// How often a projector without partitions looks whether somebody else attends to them. Longer than a healthy group takes
+/// to share them out.
+const IDLE_LOOK_INTERVAL: Duration = Duration::from_secs(6);
+/// A partition whose time of application is older than this, in milliseconds, is attended to by nobody: longer than a
+/// dead member is kept in the group.
+const UNATTENDED_MS: u64 = 12_000;
 /// First and longest pause after a failure.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// Longest pause after a failure.
@@ -34,6 +42,7 @@ pub(super) enum Source {
 
 /// The state of one projector.
 pub(super) struct Engine {
+    kafka: KafkaSettings,
     log: LogConsumer,
     db: Db,
     writer: Writer,
@@ -66,6 +75,7 @@ impl Engine {
         let db = Db::open(&MySqlSettings { connections_max: CONNECTIONS, ..options.mysql.clone() });
         let writer = Writer::new(db.clone(), log.topic(), DeadLetters::new(&options.kafka), Arc::clone(&status));
         Ok(Self {
+            kafka: options.kafka.clone(),
             log,
             db,
             writer,
@@ -145,7 +155,7 @@ impl Engine {
         if self.assigned.is_empty() {
             // Nothing is ours (yet); polling is what keeps us in the group.
             self.batch.gather(&self.log, |_| false)?;
-            return Ok(());
+            return self.rejoin_if_unattended().await;
         }
         let rows = offsets::open(&self.db, self.log.topic(), &self.assigned).await?;
         let mut positions = Positions::from_rows(&rows);
@@ -156,6 +166,22 @@ impl Engine {
         self.status.reopenings.fetch_add(1, Relaxed);
         self.status.partitions.store(self.assigned.len(), Relaxed);
         self.positions = Some(positions);
+        Ok(())
+    }
+
+    /// Joins the group afresh if it has given us nothing although nobody projects. Some brokers (Tansu) answer a member that
+    /// joins while a dead one is still in the group with an empty share, and leave it at that for ever.
+    async fn rejoin_if_unattended(&mut self) -> Result<(), ProjectorError> {
+        if self.looked.elapsed() < IDLE_LOOK_INTERVAL {
+            return Ok(());
+        }
+        self.looked = Instant::now();
+        let rows = offsets::list(&self.db, self.log.topic()).await?;
+        let forgotten = |row: &PartitionPosition| row.applied_ms.saturating_add(UNATTENDED_MS) < now_ms();
+        if rows.is_empty() || rows.iter().any(forgotten) {
+            tracing::warn!("no partitions are ours and nobody projects; joining the group afresh");
+            self.log = LogConsumer::join(&self.kafka)?;
+        }
         Ok(())
     }
 
