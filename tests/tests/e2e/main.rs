@@ -1,5 +1,7 @@
 //! Selling, end to end: buyers over HTTP, the shipped binary, real Redis, Kafka protocol and MySQL.
 
+#![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
+
 mod bad_bodies;
 mod bad_requests;
 mod keys;

@@ -6,8 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-mod support;
-
+use crate::support::{Bench, PRICE_MINOR, Stand, ask};
 use flash_core::ids::Epoch;
 use flash_core::limits::LANE_BATCH_MAX;
 use flash_core::stock::{Ask, Decision, StockModel, Terms};
@@ -17,7 +16,6 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
 use std::collections::HashMap;
 use std::time::Duration;
-use support::{Bench, PRICE_MINOR, Stand, ask};
 
 /// One purchase of a random batch: few users and few keys, so that they meet.
 #[derive(Debug, Clone)]

@@ -3,12 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-mod support;
-
+use crate::support::{Bench, PATIENCE, SKU, Stand, TERMS, ask, connect};
 use flash_core::stock::{Ask, Decision, Hold, Terms};
 use flash_stores::redis::{LoadError, LoadKey, LoadStock, Loader, Snapshot, StockError};
 use std::time::{Duration, Instant};
-use support::{Bench, PATIENCE, SKU, Stand, TERMS, ask, connect};
 
 fn fenced(result: Result<impl std::fmt::Debug, StockError>, why: &str) {
     match result {

@@ -1,0 +1,5 @@
+//! The gate over a real Redis: the scripts against the model, and under every fault.
+
+mod faults;
+mod model;
+mod support;
