@@ -243,7 +243,7 @@ fn asks(wishes: &[Wish]) -> Vec<Ask> {
 #[tokio::test]
 async fn the_longest_batch_is_decided_in_order() {
     let bench = Bench::start().await;
-    let stand = bench.open(Terms { capacity: 200, ..support::TERMS }).await;
+    let stand = bench.open(Terms { capacity: 200, ..crate::support::TERMS }).await;
     let asks: Vec<Ask> = (0..LANE_BATCH_MAX as u64).map(|user| ask(user + 1, 1, &"k".repeat(128))).collect();
     let reserved = stand.reserve(&asks).await.unwrap();
     for (index, (decision, ask)) in reserved.decisions.iter().zip(&asks).enumerate() {
