@@ -14,16 +14,18 @@ const INTERRUPTED: i32 = 130;
 fn main() -> ExitCode {
     match args::read() {
         Ok(args::Wish::Print(text)) => print(&text),
-        Ok(args::Wish::Run(settings)) => match run(&settings) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => complain(&error, 1),
+        Ok(args::Wish::Run(settings)) => match Config::read(&settings) {
+            Ok(config) => match run(config, &settings) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => complain(&error, 1),
+            },
+            Err(error) => complain(&error.into(), 2),
         },
         Err(error) => complain(&error, 2),
     }
 }
 
-fn run(settings: &flash_core::settings::Settings) -> anyhow::Result<()> {
-    let config = Config::read(settings)?;
+fn run(config: Config, settings: &flash_core::settings::Settings) -> anyhow::Result<()> {
     start_logging(settings)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if config.threads > 0 {

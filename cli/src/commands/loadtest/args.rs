@@ -81,13 +81,13 @@ struct MySqlArgs {
     #[arg(long, env = "MYSQL_PORT", default_value_t = 3306, value_name = "PORT")]
     mysql_port: u16,
     /// User.
-    #[arg(long, env = "MYSQL_USER", default_value = "root", value_name = "USER")]
+    #[arg(long, env = "MYSQL_USER", default_value = "flashuser", value_name = "USER")]
     mysql_user: String,
     /// Password; better in the environment than here.
     #[arg(long, env = "MYSQL_PASSWORD", default_value = "", hide_env_values = true, value_name = "PASSWORD")]
     mysql_password: String,
     /// Database.
-    #[arg(long, env = "MYSQL_DATABASE", default_value = "flash", value_name = "NAME")]
+    #[arg(long, env = "MYSQL_DATABASE", default_value = "flash_sale", value_name = "NAME")]
     mysql_database: String,
 }
 

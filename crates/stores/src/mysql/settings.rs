@@ -25,9 +25,9 @@ impl Default for MySqlSettings {
         Self {
             host: "127.0.0.1".into(),
             port: 3306,
-            user: "root".into(),
+            user: "flashuser".into(),
             password: String::new(),
-            database: "flash".into(),
+            database: "flash_sale".into(),
             connections_max: 8,
         }
     }
