@@ -19,12 +19,14 @@ use std::time::{Duration, Instant};
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
 /// How long a broker may take to tell it.
 const LOOK_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often a projector without partitions looks whether somebody else attends to them. Longer than a healthy group takes
-/// to share them out.
-const IDLE_LOOK_INTERVAL: Duration = Duration::from_secs(6);
+/// How often it is looked whether somebody attends to the partitions that are not ours. Longer than a healthy group takes to
+/// share them out.
+const ATTENDED_INTERVAL_MIN: Duration = Duration::from_secs(6);
+/// The same after joining afresh has not helped: a worker that is in the group but cannot write is not our affair.
+const ATTENDED_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// A partition whose time of application is older than this, in milliseconds, is attended to by nobody: longer than a
 /// dead member is kept in the group.
-const UNATTENDED_MS: u64 = 12_000;
+const UNATTENDED_MS: u64 = 15_000;
 /// First and longest pause after a failure.
 const BACKOFF_MIN: Duration = Duration::from_millis(50);
 /// Longest pause after a failure.
@@ -54,6 +56,8 @@ pub(super) struct Engine {
     reading: bool,
     batch: Batch,
     looked: Instant,
+    attended: Instant,
+    attended_interval: Duration,
     backoff: Duration,
     status: Arc<Status>,
     stop: Arc<AtomicBool>,
@@ -85,6 +89,8 @@ impl Engine {
             reading: false,
             batch: Batch::default(),
             looked: Instant::now(),
+            attended: Instant::now(),
+            attended_interval: ATTENDED_INTERVAL_MIN,
             backoff: BACKOFF_MIN,
             status,
             stop,
@@ -136,7 +142,7 @@ impl Engine {
             self.went_well();
         }
         self.positions = Some(positions);
-        Ok(())
+        self.rejoin_if_unattended().await
     }
 
     /// Notes what the group has decided. Until positions are read, nothing is consumed.
@@ -169,19 +175,27 @@ impl Engine {
         Ok(())
     }
 
-    /// Joins the group afresh if it has given us nothing although nobody projects. Some brokers (Tansu) answer a member that
-    /// joins while a dead one is still in the group with an empty share, and leave it at that for ever.
+    /// Joins the group afresh if nobody projects the partitions that it has not given to us. Some brokers (Tansu) go on
+    /// handing out the shares that were made while a dead member was still in the group, and never make others.
     async fn rejoin_if_unattended(&mut self) -> Result<(), ProjectorError> {
-        if self.looked.elapsed() < IDLE_LOOK_INTERVAL {
+        if !matches!(self.source, Source::Group) || self.attended.elapsed() < self.attended_interval {
             return Ok(());
         }
-        self.looked = Instant::now();
+        self.attended = Instant::now();
         let rows = offsets::list(&self.db, self.log.topic()).await?;
-        let forgotten = |row: &PartitionPosition| row.applied_ms.saturating_add(UNATTENDED_MS) < now_ms();
-        if rows.is_empty() || rows.iter().any(forgotten) {
-            tracing::warn!("no partitions are ours and nobody projects; joining the group afresh");
-            self.log = LogConsumer::join(&self.kafka)?;
+        let forgotten = |row: &&PartitionPosition| row.applied_ms.saturating_add(UNATTENDED_MS) < now_ms();
+        let others = rows.iter().filter(|row| !self.assigned.contains(&row.partition));
+        let unattended: Vec<i32> = others.filter(forgotten).map(|row| row.partition).collect();
+        if unattended.is_empty() && !rows.is_empty() {
+            self.attended_interval = ATTENDED_INTERVAL_MIN;
+            return Ok(());
         }
+        tracing::warn!(?unattended, ours = ?self.assigned, "nobody projects these partitions; joining the group afresh");
+        self.attended_interval = (self.attended_interval * 2).min(ATTENDED_INTERVAL_MAX);
+        self.log = LogConsumer::join(&self.kafka)?;
+        self.assigned.clear();
+        self.positions = None;
+        self.reading = false;
         Ok(())
     }
 
