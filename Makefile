@@ -8,7 +8,7 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # for all of them. The demo is release, because its figures are shown.
 CI := --profile ci
 
-.PHONY: help demo test build fmt lint docs tools kafka
+.PHONY: help demo test test-apache build fmt lint docs tools kafka
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -23,6 +23,10 @@ demo: build
 test: tools
 	cargo build $(CI) --workspace --bins
 	cargo test $(CI) --workspace
+
+# Apache Kafka as the broker; needs Java and Maven.
+test-apache: tools kafka
+	cargo test $(CI) -p flash-stack --test apache
 
 build: tools
 	cargo build --release --workspace --bins

@@ -149,29 +149,13 @@ async fn a_data_directory_is_kept_and_used_by_one_stack_at_a_time() {
     stack.stop().await;
 }
 
-/// Not a test of its own: the process that is killed by the test below.
-#[tokio::test]
-#[ignore = "run by kill_9_of_the_owner_leaves_no_server_and_no_data"]
-async fn victim() {
-    let stack = Stack::start(StackOptions::default()).await.unwrap();
-    let pids = [stack.redis(), stack.mysql(), stack.kafka()].map(|server| server.pid().unwrap().to_string());
-    let told = format!("{}\n{}", stack.dir().display(), pids.join("\n"));
-    let file = std::env::var("FLASH_STACK_VICTIM_FILE").unwrap();
-    std::fs::write(format!("{file}.new"), told).unwrap();
-    std::fs::rename(format!("{file}.new"), file).unwrap();
-    std::future::pending::<()>().await;
-}
-
 #[test]
 fn kill_9_of_the_owner_leaves_no_server_and_no_data() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("told");
-    let mut victim = Command::new(std::env::current_exe().unwrap())
-        .args(["--ignored", "--exact", "victim"])
-        .env("FLASH_STACK_VICTIM_FILE", &file)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap();
+    // `cargo test` builds examples next to the directory of the test programs.
+    let programs = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().join("examples");
+    let mut victim = Command::new(programs.join("owner")).arg(&file).stdout(Stdio::null()).spawn().unwrap();
     eventually("the victim has its stack", || file.exists());
     let told = std::fs::read_to_string(&file).unwrap();
     let mut lines = told.lines();
@@ -183,14 +167,4 @@ fn kill_9_of_the_owner_leaves_no_server_and_no_data() {
     victim.wait().unwrap();
     eventually("all servers are gone", || pids.iter().all(|pid| !runs(*pid)));
     eventually("their data is gone", || !Path::new(&root).exists());
-}
-
-#[tokio::test]
-#[ignore = "needs Java and scripts/fetch-kafka; run with --ignored"]
-async fn apache_kafka_answers_and_comes_back() {
-    let stack = Stack::start(StackOptions { kafka: KafkaChoice::Apache, ..Default::default() }).await.unwrap();
-    stack.kafka().kill9().await.unwrap();
-    stack.kafka().restart().await.unwrap();
-    assert!(stack.kafka().answers().await);
-    stack.stop().await;
 }
