@@ -37,7 +37,7 @@ const fn index(refusal: &Refusal) -> usize {
         Refusal::ReservationExpired => 6,
         Refusal::KeyReused => 7,
         Refusal::RateLimited => 8,
-        Refusal::Validation(_) => 9,
+        Refusal::Validation(_) | Refusal::Framing => 9,
         Refusal::SkuNotFound => 10,
         Refusal::RouteNotFound
         | Refusal::MethodNotAllowed

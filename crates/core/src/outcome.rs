@@ -8,6 +8,8 @@ use std::time::Duration;
 pub enum Refusal {
     /// The request is malformed; the text says what to change.
     Validation(String),
+    /// The request says in two ways where its body ends; nothing behind it can be trusted.
+    Framing,
     /// No such path.
     RouteNotFound,
     /// The path exists, the method does not.
@@ -99,6 +101,7 @@ impl Refusal {
     pub fn advice(&self) -> Advice {
         match self {
             Self::Validation(_) => advice(400, "VALIDATION_ERROR", "The request is not valid."),
+            Self::Framing => advice(400, "VALIDATION_ERROR", "The request's body has contradictory lengths.").closing(),
             Self::RouteNotFound => advice(404, "NOT_FOUND", "There is nothing at this path."),
             Self::MethodNotAllowed => advice(405, "METHOD_NOT_ALLOWED", "This path does not have this method."),
             Self::RequestTimeout => advice(408, "REQUEST_TIMEOUT", "The request took too long to arrive.").closing(),

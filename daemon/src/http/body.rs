@@ -50,7 +50,7 @@ fn check_headers(headers: &HeaderMap) -> Result<(), Refusal> {
     if headers.contains_key(TRANSFER_ENCODING)
         && (headers.contains_key(CONTENT_LENGTH) || headers.get_all(TRANSFER_ENCODING).iter().count() > 1)
     {
-        return Err(Refusal::Validation("body: Content-Length and Transfer-Encoding contradict each other".into()));
+        return Err(Refusal::Framing);
     }
     if headers.get(EXPECT).is_some_and(|expect| !expect.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
         return Err(Refusal::ExpectationFailed);

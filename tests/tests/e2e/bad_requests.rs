@@ -60,7 +60,7 @@ async fn lengths_and_framing() {
     }
     let chunked = format!("1a\r\n{BODY}\r\n0\r\n\r\n");
     for (encoding, closes) in [
-        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", false),
+        ("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", true),
         ("Transfer-Encoding: gzip\r\n", true),
         ("Transfer-Encoding: chunked, identity\r\n", true),
     ] {

@@ -90,13 +90,21 @@ impl Gate {
 
     /// Runs one call. If its outcome is unknown the connection is given up.
     pub(super) async fn run(&self, call: &super::scripts::Call) -> Result<redis::Value, StockError> {
-        let line = self.line.borrow().clone();
-        let mut line = line.map_err(StockError::NotSent)?;
+        let mut line = self.line()?;
         let result = call.run(&mut line.connection).await;
         if matches!(result, Err(StockError::Unknown(_))) {
             self.give_up(line.generation);
         }
         result
+    }
+
+    /// The connection, unless it has been given up already.
+    fn line(&self) -> Result<Line, StockError> {
+        let line = self.line.borrow().clone().map_err(StockError::NotSent)?;
+        if *self.broken.borrow() >= line.generation {
+            return Err(StockError::NotSent("the last call was not answered".to_owned()));
+        }
+        Ok(line)
     }
 
     /// Has the connection made anew, unless somebody already did.
@@ -110,7 +118,7 @@ impl Gate {
 
     /// Sends a plain read command.
     pub(super) async fn query(&self, command: &redis::Cmd) -> Result<redis::Value, StockError> {
-        let mut line = self.line.borrow().clone().map_err(StockError::NotSent)?;
+        let mut line = self.line()?;
         let reply = line.connection.send_packed_command(command).await.and_then(redis::Value::extract_error);
         reply.map_err(|error| StockError::Unknown(error.to_string()))
     }
@@ -121,7 +129,7 @@ impl Gate {
         commands: &redis::Pipeline,
         count: usize,
     ) -> Result<Vec<redis::Value>, StockError> {
-        let mut line = self.line.borrow().clone().map_err(StockError::NotSent)?;
+        let mut line = self.line()?;
         let replies = line.connection.send_packed_commands(commands, 0, count).await;
         let replies = replies.and_then(|values| values.into_iter().map(redis::Value::extract_error).collect());
         replies.map_err(|error: redis::RedisError| {
