@@ -59,6 +59,12 @@ impl Shop {
         if let Some(why) = self.deciders.lease.problem() {
             reasons.push(("epoch", why));
         }
+        if let Some(why) = self.deciders.fenced.recent() {
+            reasons.push((
+                "stock",
+                format!("Redis was not allowed to decide: {why}; if it has lost its data, run `flashctl setup`"),
+            ));
+        }
         if !self.catalog.is_loaded() {
             reasons.push(("catalogue", "MySQL has not been read yet".to_owned()));
         }

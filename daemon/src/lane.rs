@@ -10,6 +10,7 @@ use crate::latch::Latch;
 use crate::lease::Lease;
 use crate::meters::Meters;
 use crate::record::{Win, record_all};
+use arc_swap::ArcSwapOption;
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::limits::{LANE_BATCH_MAX, LANE_QUEUE_MAX};
 use flash_core::outcome::{Refusal, SoldOut};
@@ -53,6 +54,39 @@ pub(crate) struct Deciders {
     pub(crate) recorder: Arc<Recorder>,
     pub(crate) lease: Arc<Lease>,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) fenced: Fenced,
+}
+
+/// The last time Redis was not allowed to decide, for readiness and for people.
+#[derive(Default)]
+pub(crate) struct Fenced {
+    at_ms: AtomicU64,
+    reason: ArcSwapOption<String>,
+}
+
+/// How long a fenced batch keeps the daemon unready. Not longer: without purchases nothing would ever clear it.
+const FENCED_MS: u64 = 5_000;
+
+impl Fenced {
+    fn note(&self, reason: &str) {
+        let now_ms = boot_ms();
+        if now_ms.saturating_sub(self.at_ms.swap(now_ms, Ordering::Relaxed)) > FENCED_MS {
+            tracing::error!(reason, "Redis may not decide stock; if it has lost its data, run `flashctl setup`");
+        }
+        self.reason.store(Some(Arc::new(reason.to_owned())));
+    }
+
+    fn clear(&self) {
+        if self.reason.load().is_some() {
+            self.reason.store(None);
+        }
+    }
+
+    /// Why nothing was decided a moment ago.
+    pub(crate) fn recent(&self) -> Option<String> {
+        let recent = boot_ms().saturating_sub(self.at_ms.load(Ordering::Relaxed)) <= FENCED_MS;
+        self.reason.load().as_ref().filter(|_| recent).map(|reason| reason.to_string())
+    }
 }
 
 /// The queue of one SKU. The task ends when the last handle is dropped.
@@ -144,6 +178,10 @@ impl Task {
         let Some(fence) = deciders.lease.fence() else {
             return refuse_all(buyers, asks, |_| Refusal::StockRecovering);
         };
+        self.refuse_foreign_keys(asks, buyers).await;
+        if asks.is_empty() {
+            return;
+        }
         let began_ms = boot_ms();
         let unit_price_minor = self.shared.price_minor.load(Ordering::Relaxed);
         let batch = Batch { keys: &self.keys, fence: &fence, unit_price_minor, asks };
@@ -151,6 +189,7 @@ impl Task {
         deciders.meters.batch(asks.len(), &result, boot_ms().saturating_sub(began_ms));
         match result {
             Ok(mut reserved) => {
+                deciders.fenced.clear();
                 let decisions = std::mem::take(&mut reserved.decisions);
                 self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved);
                 self.learn(&reserved, &fence, began_ms).await;
@@ -162,11 +201,38 @@ impl Task {
                 });
             }
             Err(error) => {
-                if matches!(error, StockError::Fenced(_)) {
+                if let StockError::Fenced(reason) = &error {
                     deciders.lease.suspect();
+                    deciders.fenced.note(reason);
                 }
                 tracing::debug!(sku = %self.shared.sku_id, %error, "nothing was decided");
                 refuse_all(buyers, asks, |_| Refusal::StockRecovering);
+            }
+        }
+    }
+
+    /// Takes out of the batch what may not be decided: purchases whose key their buyer has used for another SKU. If that
+    /// cannot be found out, nothing is decided – a claim alone holds no stock.
+    async fn refuse_foreign_keys(&self, asks: &mut Vec<Ask>, buyers: &mut Vec<oneshot::Sender<Verdict>>) {
+        let keys: Vec<_> = asks.iter().map(|ask| (ask.user_id, ask.idempotency_key.as_str())).collect();
+        let claimed = match self.deciders.gate.claim_keys(self.shared.sku_id, &keys).await {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                tracing::debug!(sku = %self.shared.sku_id, %error, "keys could not be claimed");
+                refuse_all(buyers, asks, |_| Refusal::StockRecovering);
+                return asks.clear();
+            }
+        };
+        if claimed.iter().all(|ours| *ours) {
+            return;
+        }
+        let all = asks.drain(..).zip(buyers.drain(..)).zip(claimed).collect::<Vec<_>>();
+        for ((ask, buyer), ours) in all {
+            if ours {
+                asks.push(ask);
+                buyers.push(buyer);
+            } else {
+                let _ = buyer.send(Verdict::Refused(Refusal::KeyReused));
             }
         }
     }

@@ -31,21 +31,17 @@ impl Win {
     }
 }
 
-/// Records the wins of one batch: first each claims its key for this SKU, then its event is handed to Kafka.
+/// Records the wins of one batch: their keys' claims are made to last, then the events are handed to Kafka.
 pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Epoch, wins: Vec<Win>) {
     let keys: Vec<_> = wins.iter().map(|win| (win.hold.user_id, win.hold.idempotency_key.as_str())).collect();
-    match deciders.gate.claim_keys(sku_id, &keys).await {
-        Ok(claimed) => {
-            for (win, ours) in wins.into_iter().zip(claimed) {
-                if ours {
-                    record(&deciders.recorder, sku_id, epoch, win);
-                } else {
-                    win.tell(Refusal::KeyReused);
-                }
+    match deciders.gate.keep_claims(sku_id, &keys).await {
+        Ok(()) => {
+            for win in wins {
+                record(&deciders.recorder, sku_id, epoch, win);
             }
         }
         Err(error) => {
-            tracing::warn!(sku = %sku_id, wins = wins.len(), %error, "keys could not be claimed; outcomes are unknown");
+            tracing::warn!(sku = %sku_id, wins = wins.len(), %error, "claims could not be kept; outcomes are unknown");
             for win in wins {
                 let unknown = win.unknown();
                 win.tell(unknown);

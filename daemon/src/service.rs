@@ -10,7 +10,7 @@ use crate::catalog::Catalog;
 use crate::clock::wall_ms;
 use crate::config::Config;
 use crate::http::{Connections, serve};
-use crate::lane::Deciders;
+use crate::lane::{Deciders, Fenced};
 use crate::lease::Lease;
 use crate::meters::Meters;
 use crate::nodes::Ids;
@@ -143,7 +143,7 @@ fn open_shop(
     let lease = Lease::start(config.kafka.clone(), config.epoch_lease).map_err(ServiceError::Thread)?;
     let recorder = Arc::new(recorder);
     let admission = Admission::new(Arc::clone(&lease), Arc::clone(&recorder), config.http.in_flight_max);
-    let deciders = Arc::new(Deciders { gate, recorder, lease, meters: Arc::clone(meters) });
+    let deciders = Arc::new(Deciders { gate, recorder, lease, meters: Arc::clone(meters), fenced: Fenced::default() });
     let ids = Arc::new(Ids::default());
     keepers.push(tokio::spawn(Arc::clone(&ids).keep(db.clone(), holder.to_owned(), config.node_id)));
     let catalog = Arc::new(Catalog::new());

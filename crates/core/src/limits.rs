@@ -8,6 +8,9 @@ pub const QUANTITY_MAX: u32 = 10;
 pub const IDEMPOTENCY_KEY_MAX_BYTES: usize = 128;
 /// How long an idempotency key keeps its answer, in milliseconds (promise P4).
 pub const IDEMPOTENCY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
+/// How long a key stays claimed for a SKU when its purchase did not win, in milliseconds. Short, so that refusals cost no
+/// lasting memory; longer than any purchase takes to be decided and recorded.
+pub const CLAIM_TTL_MS: u64 = 60_000;
 /// Largest request body the API reads, in bytes. The longest legal purchase is about 300 bytes.
 pub const BODY_MAX_BYTES: usize = 4 * 1024;
 /// Largest request head (request line and headers), in bytes.
@@ -72,6 +75,7 @@ pub const PROJECTOR_BATCH_MAX: usize = 2_000;
 
 const _: () = {
     assert!(HOLD_MAX_MS < IDEMPOTENCY_TTL_MS, "a key must outlive the hold it answers for");
+    assert!(CLAIM_TTL_MS > ACK_WAIT_MS + KAFKA_MESSAGE_TIMEOUT_MS, "a claim outlives the purchase it was made for");
     assert!(REDIS_TIMEOUT_MS < ACK_WAIT_MS, "the decision must fit into the answer");
     assert!(ACK_WAIT_MS < EPOCH_LEASE_MS, "an answer must not outlive the lease it was decided under");
     assert!(

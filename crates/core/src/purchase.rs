@@ -60,6 +60,10 @@ impl Purchase {
     /// [`PurchaseError`] says which field is wrong. Unknown and repeated fields, trailing text, numbers written as
     /// strings or with fractions, and ids in any but their one canonical spelling are all refused.
     pub fn parse(body: &[u8], header_key: Option<&str>) -> Result<Self, PurchaseError> {
+        // The parser would also read the fields from an array, in order.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(PurchaseError::Body("must be one JSON object".to_owned()));
+        }
         let wire: Wire<'_> = serde_json::from_slice(body)
             .map_err(|error| PurchaseError::Body(error.to_string().chars().take(MESSAGE_MAX_CHARS).collect()))?;
         let field = |name, error: crate::ids::IdError| PurchaseError::Field(name, error.to_string());
@@ -148,6 +152,7 @@ mod tests {
             "",
             "null",
             "[]",
+            r#"["900","1",1,"key"]"#,
             "\"x\"",
             "123",
             "{}",

@@ -28,8 +28,9 @@ async fn a_frozen_redis_is_refused_at_once_and_comes_back_by_itself() {
     assert!(daemon.admin("/livez").await.is_some_and(|answer| answer.status == 200), "the admin plane stays alive");
     site.stack.redis().resume().unwrap();
     rush.more_wins(100).await;
-    let words = rush.stop().await;
-    assert!(words.contains_key("OUTCOME_UNKNOWN"), "what was on its way is unknown, not refused: {words:?}");
+    // Whether somebody's decision was on its way when Redis froze is chance; that it is then unknown, and never "no", the
+    // books show: a purchase that was refused may not be found in them.
+    let _ = rush.stop().await;
     let _ = site.buyer(&[&daemon]).insist(&Purchase::new(1, 1, "k")).await.won();
     site.finish(&[&daemon]).await;
 }

@@ -9,11 +9,12 @@ use super::keys::binding;
 use super::reply::{text, unexpected};
 use super::{Gate, StockError};
 use flash_core::ids::{SkuId, UserId};
-use flash_core::limits::IDEMPOTENCY_TTL_MS;
+use flash_core::limits::{CLAIM_TTL_MS, IDEMPOTENCY_TTL_MS};
 use redis::Value;
 
 impl Gate {
-    /// Claims each key for `sku_id`; the answer says for each whether it is, or already was, claimed for this very SKU.
+    /// Claims each key for `sku_id`, for a minute; the answer says for each whether it is, or already was, claimed for this
+    /// very SKU.
     ///
     /// # Errors
     /// [`StockError`]; claiming again is harmless.
@@ -21,7 +22,7 @@ impl Gate {
         let mut claims = redis::pipe();
         for (user_id, key) in keys {
             let name = binding(self.namespace(), *user_id, key);
-            claims.cmd("SET").arg(name).arg(sku_id.get()).arg("NX").arg("GET").arg("PX").arg(IDEMPOTENCY_TTL_MS);
+            claims.cmd("SET").arg(name).arg(sku_id.get()).arg("NX").arg("GET").arg("PX").arg(CLAIM_TTL_MS);
         }
         let former = self.pipeline(&claims, keys.len()).await?;
         let own = sku_id.to_string();
@@ -30,6 +31,15 @@ impl Gate {
             other => text(other).map(|sku| sku == own).ok_or_else(|| unexpected("claim")),
         };
         former.iter().map(mine).collect()
+    }
+
+    /// Keeps the claims of purchases that won for as long as their keys have an answer.
+    ///
+    /// # Errors
+    /// [`StockError`]; keeping again is harmless.
+    pub async fn keep_claims(&self, sku_id: SkuId, keys: &[(UserId, &str)]) -> Result<(), StockError> {
+        let keys: Vec<_> = keys.iter().map(|(user_id, key)| (*user_id, *key, IDEMPOTENCY_TTL_MS)).collect();
+        self.write_claims(sku_id, &keys).await
     }
 
     /// Writes claims as the truth has them, whatever was there: `(buyer, key, life in milliseconds)`.
