@@ -1,20 +1,21 @@
 -- load.lua: writes the stock of one SKU afresh from the truth, step by step, under a new epoch.
 --
--- KEYS  1 stock hash  2 holds  3 hold details  4 buyers  5 winners  6.. idempotency keys (step 'keys' only)
+-- KEYS  1 stock hash  2 holds  3 hold details  4 buyers  5 winners  6 closing  7 closings
+--       8.. idempotency keys (step 'keys' only)
 -- ARGV  1 epoch  2 replid noted by the coordinator  3 step
 --       begin:  nothing more. Empties the SKU and marks it 'loading:N'
 --       create: the fields of open. For a SKU that was never loaded before: refuses if there is anything
 --       holds:  per hold: order, details, expires_at
---       keys:   per key: answer (quantity:order), life (ms)
+--       keys:   per key: answer (quantity:order, and how it was settled; see reserve.lua), life (ms)
 --       buyers: per buyer: user, units
---       open:   capacity, available, held, sold, seq, per_user, hold_ms, opens_at, closes_at
+--       open:   capacity, available, held, sold, seq, per_user, hold_ms, opens_at, closes_at, paused
 -- Reply 'OK' | {'REFUSED', reason}
 -- Invariant: refuses if the server is not the primary with the noted replid, or if the SKU belongs to a higher epoch, or
 -- (after begin) if the loading mark is not this epoch's. The SKU carries the epoch itself only after the last step.
 
-local stock_key, holds_key, hold_key, buyers_key, winners_key = unpack(KEYS, 1, 5)
+local stock_key, holds_key, hold_key, buyers_key, winners_key, closing_key, closings_key = unpack(KEYS, 1, 7)
 local epoch, replid, step = ARGV[1], ARGV[2], ARGV[3]
-local FIRST_KEY, FIRST_ARG = 6, 4
+local FIRST_KEY, FIRST_ARG = 8, 4
 local LOADING = 'loading:' .. epoch
 
 local function refuse(reason) return {'REFUSED', reason} end
@@ -22,14 +23,15 @@ local function refuse(reason) return {'REFUSED', reason} end
 local function open()
   redis.call('DEL', stock_key)
   redis.call('HSET', stock_key, 'epoch', epoch, 'capacity', ARGV[4], 'available', ARGV[5], 'held', ARGV[6],
-    'sold', ARGV[7], 'seq', ARGV[8], 'per_user', ARGV[9], 'hold_ms', ARGV[10], 'opens_at', ARGV[11], 'closes_at', ARGV[12])
+    'sold', ARGV[7], 'closing', 0, 'seq', ARGV[8], 'claims', 0, 'per_user', ARGV[9], 'hold_ms', ARGV[10],
+    'opens_at', ARGV[11], 'closes_at', ARGV[12], 'paused', ARGV[13])
   return 'OK'
 end
 
 local steps = {}
 
 function steps.begin()
-  redis.call('UNLINK', holds_key, hold_key, buyers_key, winners_key)
+  redis.call('UNLINK', holds_key, hold_key, buyers_key, winners_key, closing_key, closings_key)
   redis.call('DEL', stock_key)
   redis.call('HSET', stock_key, 'epoch', LOADING)
   return 'OK'

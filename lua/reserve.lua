@@ -1,27 +1,31 @@
 -- reserve.lua: decides a batch of purchases of one SKU, in order, in one step.
 --
--- KEYS  1 stock hash      {sku:N}:stock   epoch, capacity, available, held, sold, seq, per_user, hold_ms, opens_at, closes_at
+-- KEYS  1 stock hash      {sku:N}:stock   epoch, capacity, available, held, sold, closing, seq, claims, per_user, hold_ms,
+--                                         opens_at, closes_at, paused
 --       2 holds           {sku:N}:holds   sorted set: order id -> expiry (ms)
 --       3 hold details    {sku:N}:hold    hash: order id -> reservation:user:quantity:price:seq:reserved_at:expires_at:key
 --       4 buyers          {sku:N}:buyers  hash: user -> units:milli_tokens:token_ms
 --       5 winners         {sku:N}:winners list: every buyer that ever won, in order; daemons read its tail
---       6.. one per ask   {sku:N}:key:USER:KEY   epoch:quantity:order, expires after the idempotency time
+--       6 closing         {sku:N}:closing hash: order id -> a settlement under way, see confirm.lua
+--       7.. one per ask   {sku:N}:key:USER:KEY   epoch:quantity:order, expires after the idempotency time; when the order
+--                         is settled release.lua adds :C:reservation:reserved_at:expires_at, :K (cancelled) or :X (expired)
 -- ARGV  1 epoch  2 replid  3 unit price (minor)  4 idempotency time (ms)  5 burst  6 tokens per second
 --       7.. four per ask: user, quantity, order id, reservation id
 -- Reply {'FENCED', reason}
---    or {'OK', now, hold_ms, available, held, sold, seq, first_expiry, winners, verdict...}, one per ask:
+--    or {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners, verdict...}, one per ask:
 --       0 won | 2 key reused | 3 rate limited | 4 not open | 5 closed | 6 cap reached | 7 sold out | 8 hold expired
---       or a string: order id and hold details of the answer the key already has.
+--       9 hold cancelled | 10 paused, or a string, the answer the key already has:
+--       H:order:hold details of a live hold, or C:order:reservation:reserved_at:expires_at of an order that is paid for.
 --       winners is the length of that list when nothing is available, otherwise 0 (nobody needs it then).
 --       The n-th win of the batch has sequence number seq - wins + n.
--- Invariant: available + held + sold = capacity; a refusal changes no stock and no sequence number. The order of checks
--- is key, rate, window, cap, stock. Writes happen at the end and stock goes down first, so a script that dies half-way
+-- Invariant: available + held + sold + closing = capacity; a refusal changes no stock and no sequence number. The order of checks
+-- is key, rate, pause, window, cap, stock. Writes happen at the end and stock goes down first, so a script that dies half-way
 -- can only under-sell.
 
-local stock_key, holds_key, hold_key, buyers_key, winners_key = unpack(KEYS, 1, 5)
+local stock_key, holds_key, hold_key, buyers_key, winners_key, closing_key = unpack(KEYS, 1, 6)
 local epoch, price, key_ttl_ms = ARGV[1], ARGV[3], ARGV[4]
 local burst, rate = tonumber(ARGV[5]) * 1000, tonumber(ARGV[6])
-local FIRST_KEY, FIRST_ARG, PER_ASK = 6, 7, 4
+local FIRST_KEY, FIRST_ARG, PER_ASK = 7, 7, 4
 local count = #KEYS - FIRST_KEY + 1
 
 local closed = fence(stock_key, epoch, ARGV[2])
@@ -30,9 +34,9 @@ if closed then return closed end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local stock = redis.call('HMGET', stock_key,
-  'available', 'held', 'sold', 'seq', 'per_user', 'hold_ms', 'opens_at', 'closes_at')
-for i = 1, 8 do stock[i] = tonumber(stock[i]) end
-local available, held, sold, seq, per_user, hold_ms, opens_at, closes_at = unpack(stock)
+  'available', 'held', 'sold', 'closing', 'seq', 'per_user', 'hold_ms', 'opens_at', 'closes_at', 'paused')
+for i = 1, 10 do stock[i] = tonumber(stock[i]) end
+local available, held, sold, closing, seq, per_user, hold_ms, opens_at, closes_at, paused = unpack(stock)
 local expires_at = now + hold_ms
 
 -- 64-bit ids stay strings: a Lua number is a double. Timestamps and counters fit into 53 bits.
@@ -62,18 +66,32 @@ local function buyer_of(i)
   return buyer
 end
 
+-- The answer of an order that is being settled this moment. One that is being paid for is still its buyer's.
+local function settling(order)
+  local state, details = string.match(redis.call('HGET', closing_key, order) or '',
+    '^(%u+):[^:]*:%d+:%d+:[^:]*:%d*:%d*:(.*)$')
+  if state == 'CONFIRMED' then return 'H:' .. order .. ':' .. details end
+  return state == 'CANCELLED' and 9 or 8
+end
+
 -- The answer a key already has, or nil. An answer of another epoch does not count: the rebuild wrote the true ones anew.
 local function answered(i, name, quantity)
   local answer = new_keys[name] or known_keys[i]
   if not answer then return nil end
-  local of_epoch, of_quantity, order = string.match(answer, '^([^:]+):(%d+):(%d+)$')
+  local of_epoch, of_quantity, order, settled = string.match(answer, '^([^:]+):(%d+):(%d+):?(.*)$')
   if of_epoch ~= epoch then return nil end
   if of_quantity ~= quantity then return 2 end
+  local how = string.sub(settled, 1, 1)
+  if how == 'C' then return 'C:' .. order .. string.sub(settled, 2) end
+  if how == 'K' then return 9 end
+  if how == 'X' then return 8 end
   local details = new_holds[order] or redis.call('HGET', hold_key, order)
-  if not details then return 8 end
-  local ends = string.match(details, '^%d+:%d+:%d+:%d+:%d+:%d+:(%d+):')
-  if tonumber(ends) <= now then return 8 end
-  return order .. ':' .. details
+  if details then
+    local ends = string.match(details, '^%d+:%d+:%d+:%d+:%d+:%d+:(%d+):')
+    if tonumber(ends) <= now then return 8 end
+    return 'H:' .. order .. ':' .. details
+  end
+  return settling(order)
 end
 
 -- Refills and charges the bucket of a buyer who has one; who never won has none, so refusals cost no memory.
@@ -115,6 +133,7 @@ local function decide(i)
   if answer then return answer end
   local buyer = buyer_of(i)
   if buyer and not take_token(buyer) then return 3 end
+  if paused == 1 then return 10 end
   if now < opens_at then return 4 end
   if closes_at > 0 and now >= closes_at then return 5 end
   if (buyer and buyer[1] or 0) + tonumber(quantity) > per_user then return 6 end
@@ -148,6 +167,6 @@ if available == 0 then
   local first = redis.call('ZRANGE', holds_key, 0, 0, 'WITHSCORES')
   if first[2] then first_expiry = tonumber(first[2]) end
 end
-local reply = {'OK', now, hold_ms, available, held, sold, seq, first_expiry, winners}
-for i = 1, count do reply[9 + i] = verdicts[i] end
+local reply = {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners}
+for i = 1, count do reply[10 + i] = verdicts[i] end
 return reply

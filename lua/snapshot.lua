@@ -2,15 +2,15 @@
 --
 -- KEYS  1 stock hash  2 holds
 -- ARGV  none
--- Reply {} if the SKU is not there, otherwise {epoch, now, capacity, available, held, sold, seq, first_expiry, holds}
+-- Reply {} if the SKU is not there, otherwise {epoch, now, capacity, available, held, sold, closing, seq, first_expiry, holds}
 -- Invariant: changes nothing; first_expiry is 0 when nothing is held.
 
-local stock = redis.call('HMGET', KEYS[1], 'epoch', 'capacity', 'available', 'held', 'sold', 'seq')
+local stock = redis.call('HMGET', KEYS[1], 'epoch', 'capacity', 'available', 'held', 'sold', 'closing', 'seq')
 if not stock[1] then return {} end
 local clock = redis.call('TIME')
 local first = redis.call('ZRANGE', KEYS[2], 0, 0, 'WITHSCORES')
 local reply = {stock[1], clock[1] * 1000 + math.floor(clock[2] / 1000)}
-for i = 2, 6 do reply[i + 1] = tonumber(stock[i] or 0) end
-reply[8] = tonumber(first[2] or 0)
-reply[9] = redis.call('ZCARD', KEYS[2])
+for i = 2, 7 do reply[i + 1] = tonumber(stock[i] or 0) end
+reply[9] = tonumber(first[2] or 0)
+reply[10] = redis.call('ZCARD', KEYS[2])
 return reply

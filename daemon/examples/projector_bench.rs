@@ -8,6 +8,7 @@
 use flash_core::event::{Body, Event, Order};
 use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
 use flash_core::order::OrderState;
+use flash_core::payment::{Payment, PaymentId};
 use flash_stack::{Stack, StackOptions};
 use flash_stores::kafka::{KafkaSettings, admin};
 use flash_stores::mysql::{Db, MySqlSettings, migrate, orders};
@@ -108,5 +109,10 @@ fn event(id: u64, state: OrderState) -> Event {
         reserved_at_ms: at_ms,
         expires_at_ms: at_ms + 300_000,
     };
-    Event { epoch: Epoch(1), at_ms, body: Body::Order { state, order } }
+    let payment = (state == OrderState::Confirmed).then(|| Payment {
+        payment_id: PaymentId::parse(&format!("pay-{id}")).unwrap_or_else(|| unreachable!("letters and digits")),
+        amount_minor: 4_900,
+        paid_order: order.order_id,
+    });
+    Event { epoch: Epoch(1), at_ms, body: Body::Order { state, seq: id, order, payment } }
 }

@@ -14,7 +14,7 @@ use arc_swap::ArcSwapOption;
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::limits::{LANE_BATCH_MAX, LANE_QUEUE_MAX};
 use flash_core::outcome::{Refusal, SoldOut};
-use flash_core::stock::{Ask, Counters, Decision, Hold};
+use flash_core::stock::{Ask, Counters, Decision, Receipt};
 use flash_stores::kafka::producer::Recorder;
 use flash_stores::redis::{Batch, Fence, Gate, Reserved, SkuKeys, StockError};
 use std::sync::Arc;
@@ -30,8 +30,8 @@ const WINNERS_PAGE: u64 = 10_000;
 pub(crate) enum Verdict {
     /// Units are held and the log knows it. It may be told to the buyer only under a fresh lease of `epoch`.
     Recorded {
-        /// The hold.
-        hold: Hold,
+        /// What the buyer is told.
+        receipt: Receipt,
         /// Under which epoch it was decided.
         epoch: Epoch,
         /// Whether the key already had this answer.
@@ -283,15 +283,22 @@ impl Task {
                     wins.push(Win { hold, replayed: true, buyer });
                     continue;
                 }
+                // The log has more than the reservation: there is nothing to record again.
+                Decision::Kept(receipt) => {
+                    let _ = buyer.send(Verdict::Recorded { receipt, epoch, replayed: true });
+                    continue;
+                }
                 Decision::KeyReused => Refusal::KeyReused,
                 Decision::RateLimited => Refusal::RateLimited,
                 Decision::NotOpen => {
                     Refusal::SaleNotOpen { opens_at_ms: self.shared.opens_at_ms.load(Ordering::Relaxed) }
                 }
+                Decision::Paused => Refusal::SalePaused,
                 Decision::Closed => Refusal::SaleClosed,
                 Decision::LimitReached => Refusal::LimitReached,
                 Decision::SoldOut => Refusal::SoldOut(sold_out(reserved)),
                 Decision::Expired => Refusal::ReservationExpired,
+                Decision::Cancelled => Refusal::ReservationCancelled,
             };
             // The client may be gone; nothing was decided for it.
             let _ = buyer.send(Verdict::Refused(refusal));
@@ -302,11 +309,15 @@ impl Task {
     }
 }
 
+/// How soon somebody may ask again while units are on their way back.
+const RETURNING: Duration = Duration::from_secs(1);
+
 fn sold_out(reserved: &Reserved) -> SoldOut {
-    let Counters { available, held, .. } = reserved.counters;
-    let is_final = held == 0 && available == 0;
-    let wait = reserved.first_expiry_ms.map(|ms| Duration::from_millis(ms.saturating_sub(reserved.now_ms)));
-    SoldOut { is_final, held, retry_after: wait.filter(|_| !is_final) }
+    let Counters { available, held, closing, .. } = reserved.counters;
+    let is_final = available == 0 && held == 0 && closing == 0;
+    let first = reserved.first_expiry_ms.map(|ms| Duration::from_millis(ms.saturating_sub(reserved.now_ms)));
+    let wait = if closing > 0 { Some(RETURNING) } else { first };
+    SoldOut { is_final, held: held + closing, retry_after: wait.filter(|_| !is_final) }
 }
 
 fn refuse_all(buyers: &mut Vec<oneshot::Sender<Verdict>>, asks: &[Ask], refusal: impl Fn(&Ask) -> Refusal) {

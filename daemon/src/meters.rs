@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 /// Names of the outcomes, as `purchase_attempts_total{status,reason}` carries them.
-const OUTCOMES: [(&str, &str); 16] = [
+const OUTCOMES: [(&str, &str); 19] = [
     ("won", "reserved"),
     ("won", "replayed"),
     ("refused", "sold_out"),
@@ -20,6 +20,9 @@ const OUTCOMES: [(&str, &str); 16] = [
     ("refused", "validation"),
     ("refused", "sku_not_found"),
     ("refused", "transport"),
+    ("refused", "sale_paused"),
+    ("refused", "in_progress"),
+    ("refused", "reservation_cancelled"),
     ("failed", "overloaded"),
     ("failed", "stock_recovering"),
     ("failed", "view_unavailable"),
@@ -46,10 +49,22 @@ const fn index(refusal: &Refusal) -> usize {
         | Refusal::UnsupportedMediaType
         | Refusal::ExpectationFailed
         | Refusal::OrderNotFound => 11,
-        Refusal::Overloaded => 12,
-        Refusal::StockRecovering => 13,
-        Refusal::ViewUnavailable => 14,
-        Refusal::OutcomeUnknown { .. } => 15,
+        Refusal::SalePaused => 12,
+        Refusal::InProgress => 13,
+        Refusal::ReservationCancelled => 14,
+        Refusal::Overloaded => 15,
+        Refusal::StockRecovering => 16,
+        Refusal::ViewUnavailable => 17,
+        Refusal::OutcomeUnknown { .. } => 18,
+        // Told to settlements only, which are counted by what became of them.
+        Refusal::AlreadyPaid
+        | Refusal::PaymentReused { .. }
+        | Refusal::AmountMismatch { .. }
+        | Refusal::CurrencyMismatch { .. }
+        | Refusal::Refunded { .. }
+        | Refusal::SignatureInvalid(_)
+        | Refusal::OrderPending
+        | Refusal::SettlementUnknown => 11,
     }
 }
 

@@ -1,10 +1,10 @@
 //! Turning a hold into its event, and the event's fate into a verdict.
 
 use crate::lane::{Deciders, Verdict};
-use flash_core::event::{Body, Event, EventError, Order};
+use flash_core::event::{Body, Event, EventError};
 use flash_core::ids::{Epoch, SkuId};
-use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
+use flash_core::settlement::order_of;
 use flash_core::stock::Hold;
 use flash_stores::kafka::producer::{Delivery, Recorder};
 use std::sync::Arc;
@@ -33,8 +33,8 @@ impl Win {
 
 /// Records the wins of one batch: their keys' claims are made to last, then the events are handed to Kafka.
 pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Epoch, wins: Vec<Win>) {
-    let keys: Vec<_> = wins.iter().map(|win| (win.hold.user_id, win.hold.idempotency_key.as_str())).collect();
-    match deciders.gate.keep_claims(sku_id, &keys).await {
+    let holds: Vec<&Hold> = wins.iter().map(|win| &win.hold).collect();
+    match deciders.gate.keep_claims(sku_id, &holds).await {
         Ok(()) => {
             for win in wins {
                 record(&deciders.recorder, sku_id, epoch, win);
@@ -63,7 +63,7 @@ fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
     let told = move |delivery| match delivery {
         Delivery::Acknowledged { .. } => {
             let Win { hold, replayed, buyer } = win;
-            let _ = buyer.send(Verdict::Recorded { hold, epoch, replayed });
+            let _ = buyer.send(Verdict::Recorded { receipt: hold.receipt(), epoch, replayed });
         }
         // The hold stays. A retry with the key records it again, or it expires: nothing is given back on a guess.
         Delivery::NeverSent | Delivery::Unknown => win.tell(unknown),
@@ -72,17 +72,5 @@ fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
 }
 
 fn encode(sku_id: SkuId, epoch: Epoch, hold: &Hold) -> Result<Vec<u8>, EventError> {
-    let order = Order {
-        order_id: hold.order_id,
-        reservation_id: hold.reservation_id,
-        user_id: hold.user_id,
-        sku_id,
-        quantity: hold.quantity,
-        unit_price_minor: hold.unit_price_minor,
-        seq: hold.seq,
-        idempotency_key: hold.idempotency_key.clone(),
-        reserved_at_ms: hold.reserved_at_ms,
-        expires_at_ms: hold.expires_at_ms,
-    };
-    Event { epoch, at_ms: hold.reserved_at_ms, body: Body::Order { state: OrderState::Reserved, order } }.encode()
+    Event { epoch, at_ms: hold.reserved_at_ms, body: Body::reserved(order_of(hold, sku_id)) }.encode()
 }

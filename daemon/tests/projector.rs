@@ -2,16 +2,17 @@
 
 mod support;
 
-use flash_core::event::Body;
+use flash_core::event::{Body, Event, Order};
 use flash_core::ids::{Epoch, OrderId};
 use flash_core::order::OrderState::{Cancelled, Confirmed, Expired, Reserved};
+use flash_core::payment::RefundReason;
 use flash_stores::kafka::KafkaSettings;
 use flash_stores::kafka::consumer::{LogConsumer, Polled};
 use flash_stores::kafka::dead_letter::DeadLetter;
 use flash_stores::mysql::{offsets, orders};
 use flashd::projector::{CatchUpError, catch_up, wait_for_fence, wait_for_offsets};
 use std::time::{Duration, Instant};
-use support::{PATIENCE, SKU, Site, event, fence};
+use support::{PATIENCE, SKU, Site, event, fence, payment};
 
 #[tokio::test]
 async fn orders_go_through_their_life_and_the_ledger_follows() {
@@ -29,7 +30,8 @@ async fn orders_go_through_their_life_and_the_ledger_follows() {
     // id % 3 == 0 confirmed one unit each, everything else was given back.
     assert_eq!(orders::occupied(&site.db, SKU).await.unwrap(), (0, 33));
     let row = orders::get(&site.db, OrderId::new(4)).await.unwrap().unwrap();
-    let Body::Order { order, .. } = event(4, 1, Cancelled).body else { panic!() };
+    let Body::Order { order, seq, .. } = event(4, 1, Cancelled).body else { panic!() };
+    let order = Order { seq, ..order };
     assert_eq!((row.order, row.state, row.epoch), (order, Cancelled, Epoch(1)));
     worker.stop().await;
 }
@@ -69,13 +71,42 @@ async fn an_end_without_a_beginning_still_balances() {
     site.events(&[event(5, 1, Expired), event(6, 1, Confirmed)]).await;
     catch_up(&site.options, PATIENCE).await.unwrap();
     site.assert_balanced().await;
-    let unknown = "SELECT COUNT(*) FROM inventory_audit WHERE reason = 'RESERVED' AND seq = 0";
-    assert_eq!(site.number(unknown).await, 2);
-    // The reservations do come, late: they change no state, but the ledger learns their sequence numbers.
+    // Each event carries the reservation whole, so the ledger is complete without its own event …
+    let seqs = "SELECT CAST(SUM(seq) AS SIGNED) FROM inventory_audit";
+    assert_eq!(site.number(seqs).await, 10 + 11 + 12 + 13);
+    assert_eq!(site.number("SELECT COUNT(*) FROM payments WHERE order_id = 6 AND status = 'CAPTURED'").await, 1);
+    // … and when it does come, late, it changes nothing.
     site.events(&[event(5, 1, Reserved), event(6, 1, Reserved)]).await;
     catch_up(&site.options, PATIENCE).await.unwrap();
-    assert_eq!(site.number(unknown).await, 0);
+    assert_eq!(site.number(seqs).await, 10 + 11 + 12 + 13);
     assert_eq!(orders::get(&site.db, OrderId::new(5)).await.unwrap().unwrap().state, Expired);
+    site.assert_balanced().await;
+}
+
+/// Money is never lost: what bought nothing is to be given back, whichever way the log says so; the first word counts.
+#[tokio::test]
+async fn payments_that_bought_nothing_are_to_be_given_back() {
+    let site = Site::new(1).await;
+    let Body::Order { order, .. } = event(9, 1, Reserved).body else { panic!() };
+    let refund = |id| Body::Refund { order: order.clone(), payment: payment(id), reason: RefundReason::AlreadyPaid };
+    let refund = |id, epoch| Event { epoch: Epoch(epoch), at_ms: 7, body: refund(id) };
+    site.events(&[
+        event(8, 1, Expired),
+        event(8, 1, Confirmed),
+        event(9, 1, Confirmed),
+        refund(9, 1),
+        refund(10, 1),
+        refund(10, 1),
+        fence(2),
+        refund(11, 1),
+    ])
+    .await;
+    catch_up(&site.options, PATIENCE).await.unwrap();
+    let pending = "SELECT COUNT(*) FROM payments WHERE status = 'REFUND_PENDING' AND order_id IS NULL";
+    assert_eq!(site.number(pending).await, 2, "8 found its order expired, 10 was said to be given back");
+    assert_eq!(site.number("SELECT COUNT(*) FROM payments WHERE payment_id = 'pay-9' AND order_id = 9").await, 1);
+    assert_eq!(site.number("SELECT COUNT(*) FROM payments").await, 3, "behind the fence nothing counts");
+    assert_eq!(site.number("SELECT COUNT(*) FROM voided_events WHERE event_type = 'REFUND_PENDING'").await, 1);
     site.assert_balanced().await;
 }
 

@@ -25,6 +25,7 @@ fn sku(id: u64, capacity: u32) -> Sku {
         hold_ms: 300_000,
         opens_at_ms: None,
         closes_at_ms: None,
+        paused: false,
     }
 }
 

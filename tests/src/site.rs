@@ -54,6 +54,7 @@ pub fn ticket(sku_id: u64, capacity: u32) -> Sku {
         hold_ms: 300_000,
         opens_at_ms: None,
         closes_at_ms: None,
+        paused: false,
     }
 }
 

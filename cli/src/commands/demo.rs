@@ -121,6 +121,7 @@ fn sale() -> Vec<Sku> {
         hold_ms: HOLD_DEFAULT_MS,
         opens_at_ms: None,
         closes_at_ms: None,
+        paused: false,
     };
     SALE.into_iter().map(sku).collect()
 }

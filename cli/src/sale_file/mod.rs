@@ -64,6 +64,7 @@ impl Entry {
             },
             opens_at_ms: self.opens_at.map(|text| time::parse("opens_at", &text)).transpose()?,
             closes_at_ms: self.closes_at.map(|text| time::parse("closes_at", &text)).transpose()?,
+            paused: false,
         };
         sku.check()?;
         Ok(sku)

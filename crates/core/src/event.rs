@@ -6,6 +6,7 @@
 
 use crate::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
 use crate::order::OrderState;
+use crate::payment::{Payment, RefundReason};
 use serde::{Deserialize, Serialize};
 
 /// Version of the event layout. A reader refuses versions it does not know instead of guessing.
@@ -27,7 +28,7 @@ pub struct Order {
     pub quantity: u32,
     /// Price of one unit when it was reserved, in minor units of the SKU's currency.
     pub unit_price_minor: u64,
-    /// The SKU's stock sequence number of the change this event records: one step per stock change.
+    /// The SKU's stock sequence number of the reservation: one step per stock change.
     pub seq: u64,
     /// The buyer's idempotency key, or the one made up for them.
     pub idempotency_key: String,
@@ -44,8 +45,21 @@ pub enum Body {
     Order {
         /// The state the event moves the order to.
         state: OrderState,
+        /// The SKU's stock sequence number of this move; for a reservation it is the order's own.
+        seq: u64,
         /// The order.
         order: Order,
+        /// What confirmed it; only a `CONFIRMED` order has one.
+        payment: Option<Payment>,
+    },
+    /// Money arrived that bought nothing; it has to be given back. No stock moves.
+    Refund {
+        /// The order it was paid for.
+        order: Order,
+        /// The money.
+        payment: Payment,
+        /// Why it bought nothing.
+        reason: RefundReason,
     },
     /// Every event of an older epoch behind this record in this partition is void.
     Fence,
@@ -79,21 +93,63 @@ pub enum EventError {
     Range(&'static str),
 }
 
+impl Body {
+    /// A reservation.
+    #[must_use]
+    pub const fn reserved(order: Order) -> Self {
+        Self::Order { state: OrderState::Reserved, seq: order.seq, order, payment: None }
+    }
+
+    /// The order it is about; none for a fence.
+    #[must_use]
+    pub const fn order(&self) -> Option<&Order> {
+        match self {
+            Self::Order { order, .. } | Self::Refund { order, .. } => Some(order),
+            Self::Fence => None,
+        }
+    }
+
+    /// The name of its type, as in the log.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Order { state, .. } => state.as_str(),
+            Self::Refund { .. } => "REFUND_PENDING",
+            Self::Fence => "FENCE",
+        }
+    }
+}
+
 impl Event {
     /// The record's payload.
     ///
     /// # Errors
     /// Only if the serializer itself fails, which these types give it no reason to.
     pub fn encode(&self) -> Result<Vec<u8>, EventError> {
-        let (kind, order) = match &self.body {
-            Body::Order { state, order } => (Kind::from(*state), Some(order)),
-            Body::Fence => (Kind::Fence, None),
+        let mut wire = Wire {
+            v: EVENT_VERSION,
+            kind: Kind::Fence,
+            epoch: self.epoch,
+            at_ms: self.at_ms,
+            seq: None,
+            order: None,
+            payment: None,
+            reason: None,
         };
+        match &self.body {
+            Body::Order { state, seq, order, payment } => {
+                wire.kind = Kind::from(*state);
+                wire.seq = (*state != OrderState::Reserved).then_some(*seq);
+                (wire.order, wire.payment) = (Some(order), payment.as_ref());
+            }
+            Body::Refund { order, payment, reason } => {
+                wire.kind = Kind::RefundPending;
+                (wire.order, wire.payment, wire.reason) = (Some(order), Some(payment), Some(*reason));
+            }
+            Body::Fence => {}
+        }
         let mut payload = Vec::with_capacity(384);
-        serde_json::to_writer(
-            &mut payload,
-            &Wire { v: EVENT_VERSION, kind, epoch: self.epoch, at_ms: self.at_ms, order },
-        )?;
+        serde_json::to_writer(&mut payload, &wire)?;
         Ok(payload)
     }
 
@@ -103,16 +159,36 @@ impl Event {
     /// [`EventError`] for anything that is not exactly an event of a known layout. Such a record is poison: it is parked
     /// in the dead letters, never guessed at.
     pub fn decode(payload: &[u8]) -> Result<Self, EventError> {
-        let wire: Wire<Order> = serde_json::from_slice(payload).map_err(|error| foreign_version(payload, error))?;
+        let wire: Wire<Order, Payment> =
+            serde_json::from_slice(payload).map_err(|error| foreign_version(payload, error))?;
         if wire.v != EVENT_VERSION {
             return Err(EventError::Version(wire.v));
         }
-        let body = match (wire.kind.state(), wire.order) {
-            (Some(state), Some(order)) => Body::Order { state, order: check(order)? },
-            (None, None) => Body::Fence,
-            _ => return Err(EventError::Inconsistent),
-        };
-        Ok(Self { epoch: wire.epoch, at_ms: wire.at_ms, body })
+        let (epoch, at_ms) = (wire.epoch, wire.at_ms);
+        Ok(Self { epoch, at_ms, body: read_body(wire)? })
+    }
+}
+
+/// Each type has exactly its own fields.
+fn read_body(wire: Wire<Order, Payment>) -> Result<Body, EventError> {
+    let Wire { kind, seq, order, payment, reason, .. } = wire;
+    let order = order.map(check).transpose()?;
+    if seq.is_some_and(|seq| seq > i64::MAX.unsigned_abs()) {
+        return Err(EventError::Range("seq"));
+    }
+    match (kind.state(), seq, order, payment, reason) {
+        (Some(OrderState::Reserved), None, Some(order), None, None) => Ok(Body::reserved(order)),
+        (Some(OrderState::Confirmed), Some(seq), Some(order), Some(payment), None) => {
+            Ok(Body::Order { state: OrderState::Confirmed, seq, order, payment: Some(payment) })
+        }
+        (Some(state @ (OrderState::Cancelled | OrderState::Expired)), Some(seq), Some(order), None, None) => {
+            Ok(Body::Order { state, seq, order, payment: None })
+        }
+        (None, None, Some(order), Some(payment), Some(reason)) if matches!(kind, Kind::RefundPending) => {
+            Ok(Body::Refund { order, payment, reason })
+        }
+        (None, None, None, None, None) if matches!(kind, Kind::Fence) => Ok(Body::Fence),
+        _ => Err(EventError::Inconsistent),
     }
 }
 
@@ -153,6 +229,7 @@ enum Kind {
     Confirmed,
     Cancelled,
     Expired,
+    RefundPending,
     Fence,
 }
 
@@ -174,7 +251,7 @@ impl Kind {
             Self::Confirmed => Some(OrderState::Confirmed),
             Self::Cancelled => Some(OrderState::Cancelled),
             Self::Expired => Some(OrderState::Expired),
-            Self::Fence => None,
+            Self::RefundPending | Self::Fence => None,
         }
     }
 }
@@ -182,19 +259,27 @@ impl Kind {
 /// The record as it stands in the log: flat where every event has the field, one nested object for the order.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Wire<O> {
+struct Wire<O, P> {
     v: u8,
     #[serde(rename = "type")]
     kind: Kind,
     epoch: Epoch,
     at_ms: u64,
+    /// Of a settlement; a reservation's stands in its order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none", default = "Option::default")]
     order: Option<O>,
+    #[serde(skip_serializing_if = "Option::is_none", default = "Option::default")]
+    payment: Option<P>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<RefundReason>,
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::payment::PaymentId;
 
     fn order() -> Order {
         Order {
@@ -211,11 +296,26 @@ mod tests {
         }
     }
 
+    fn payment() -> Payment {
+        Payment {
+            payment_id: PaymentId::parse("pi_3-x.Y").unwrap(),
+            amount_minor: 9800,
+            paid_order: OrderId::new(9_007_199_254_740_993),
+        }
+    }
+
     #[test]
     fn every_event_survives_the_log() {
-        let states = [OrderState::Reserved, OrderState::Confirmed, OrderState::Cancelled, OrderState::Expired];
-        let bodies = states.map(|state| Body::Order { state, order: order() });
-        for body in bodies.into_iter().chain([Body::Fence]) {
+        let settled = |state, payment| Body::Order { state, seq: 18, order: order(), payment };
+        let bodies = [
+            Body::reserved(order()),
+            settled(OrderState::Confirmed, Some(payment())),
+            settled(OrderState::Cancelled, None),
+            settled(OrderState::Expired, None),
+            Body::Refund { order: order(), payment: payment(), reason: RefundReason::Expired },
+            Body::Fence,
+        ];
+        for body in bodies {
             let event = Event { epoch: Epoch(3), at_ms: 5, body };
             assert_eq!(Event::decode(&event.encode().unwrap()).unwrap(), event);
         }
@@ -223,8 +323,7 @@ mod tests {
 
     #[test]
     fn the_layout_is_what_the_schema_says() {
-        let event =
-            Event { epoch: Epoch(3), at_ms: 5, body: Body::Order { state: OrderState::Reserved, order: order() } };
+        let event = Event { epoch: Epoch(3), at_ms: 5, body: Body::reserved(order()) };
         let text = String::from_utf8(event.encode().unwrap()).unwrap();
         assert_eq!(
             text,
@@ -233,9 +332,29 @@ mod tests {
     }
 
     #[test]
+    fn a_settlement_says_its_own_sequence_number_and_payment() {
+        let body = Body::Order { state: OrderState::Confirmed, seq: 18, order: order(), payment: Some(payment()) };
+        let text = String::from_utf8(Event { epoch: Epoch(3), at_ms: 5, body }.encode().unwrap()).unwrap();
+        assert!(text.starts_with(r#"{"v":1,"type":"CONFIRMED","epoch":3,"atMs":5,"seq":18,"order":{"#), "{text}");
+        let tail = r#","payment":{"paymentId":"pi_3-x.Y","amountMinor":9800,"paidOrder":"9007199254740993"}}"#;
+        assert!(text.ends_with(tail), "{text}");
+        for (from, to) in [
+            (tail, "}"),
+            ("\"seq\":18,", ""),
+            ("CONFIRMED", "EXPIRED"),
+            ("CONFIRMED", "RESERVED"),
+            ("CONFIRMED", "REFUND_PENDING"),
+            ("pi_3-x.Y", "pi 3"),
+        ] {
+            let bad = text.replacen(from, to, 1);
+            assert_ne!(bad, text, "{from}");
+            assert!(Event::decode(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn anything_else_is_poison() {
-        let good =
-            Event { epoch: Epoch(3), at_ms: 5, body: Body::Order { state: OrderState::Reserved, order: order() } };
+        let good = Event { epoch: Epoch(3), at_ms: 5, body: Body::reserved(order()) };
         let text = String::from_utf8(good.encode().unwrap()).unwrap();
         for (from, to) in [
             ("\"v\":1", "\"v\":2"),

@@ -11,6 +11,15 @@ pub const IDEMPOTENCY_TTL_MS: u64 = 24 * 60 * 60 * 1000;
 /// How long a key stays claimed for a SKU when its purchase did not win, in milliseconds. Short, so that refusals cost no
 /// lasting memory; longer than any purchase takes to be decided and recorded.
 pub const CLAIM_TTL_MS: u64 = 60_000;
+/// Longest payment id, in bytes; visible ASCII, so bytes are characters.
+pub const PAYMENT_ID_MAX_BYTES: usize = 100;
+/// How long the fate of a payment is remembered next to the stock, in milliseconds; afterwards MySQL answers.
+pub const PAYMENT_TTL_MS: u64 = IDEMPOTENCY_TTL_MS;
+/// How old, or how far in the future, a webhook's timestamp may be if nobody says otherwise, in milliseconds.
+pub const WEBHOOK_TOLERANCE_MS: u64 = 5 * 60 * 1000;
+/// Beyond the end of its hold, how long Redis remembers which SKU an order belongs to, in milliseconds. By then it is in
+/// MySQL.
+pub const ORDER_INDEX_MARGIN_MS: u64 = 10 * 60 * 1000;
 /// Largest request body the API reads, in bytes. The longest legal purchase is about 300 bytes.
 pub const BODY_MAX_BYTES: usize = 4 * 1024;
 /// Largest request head (request line and headers), in bytes.
@@ -70,6 +79,17 @@ pub const NODE_LEASE_MS: u64 = 60 * 60 * 1000;
 /// Node ids that exist (10 bits of a Snowflake).
 pub const NODE_IDS: u16 = 1024;
 
+/// How long a settlement that was begun may stay unfinished before any sweeper takes it over, in milliseconds.
+pub const SETTLE_TAKEOVER_MS: u64 = 10_000;
+/// Most holds one call of a sweeper takes. 256 take about 2 ms of Redis.
+pub const SWEEP_BATCH_MAX: usize = 256;
+/// Most settlements of one sweeper between their event and its acknowledgement. While Kafka is away no more are begun.
+pub const SWEEP_IN_FLIGHT_MAX: usize = 4_096;
+/// The longest a sweeper leaves a SKU alone, in milliseconds: it bounds how late a dead sweeper's work is found.
+pub const SWEEP_LOOK_MS: u64 = 5_000;
+/// How often one dead letter may be replayed without force.
+pub const REPLAYS_MAX: u32 = 5;
+
 /// Most events the projector folds into one MySQL transaction.
 pub const PROJECTOR_BATCH_MAX: usize = 2_000;
 
@@ -85,5 +105,10 @@ const _: () = {
     assert!(KAFKA_MESSAGE_TIMEOUT_MS < HOLD_DEFAULT_MS, "an event must be settled before its hold may expire");
     assert!(LANE_QUEUE_MAX < IN_FLIGHT_MAX && LANE_BATCH_MAX <= LANE_QUEUE_MAX, "queues nest");
     assert!(IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "every admitted purchase finds room in the Kafka queue");
+    assert!(
+        SWEEP_LOOK_MS + SETTLE_TAKEOVER_MS + ACK_WAIT_MS < 30_000,
+        "P3: a unit is back on sale within 30 s of a crash"
+    );
+    assert!(SWEEP_IN_FLIGHT_MAX + IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "sweeping and selling both find room in the queue");
     assert!(RATE_BURST >= RATE_PER_SECOND, "a bucket holds at least one second");
 };

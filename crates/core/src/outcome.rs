@@ -1,6 +1,9 @@
 //! Every answer that is not a success, and the one table that maps it to status, code and advice. Handlers pick a
 //! variant; nothing else in the system knows status codes.
 
+use crate::ids::OrderId;
+use crate::order::OrderState;
+use crate::payment::{PaymentId, RefundReason};
 use std::time::Duration;
 
 /// A refusal or failure, as the buyer is told.
@@ -33,20 +36,56 @@ pub enum Refusal {
         /// When, by Redis' clock.
         opens_at_ms: u64,
     },
+    /// An operator has paused the sale.
+    SalePaused,
     /// The sale is over.
     SaleClosed,
+    /// The same key is being decided right now.
+    InProgress,
     /// Not enough units are free.
     SoldOut(SoldOut),
     /// The key's reservation has expired.
     ReservationExpired,
+    /// The reservation was cancelled by the buyer.
+    ReservationCancelled,
+    /// The order is paid for.
+    AlreadyPaid,
     /// The key was used with another payload.
     KeyReused,
+    /// The payment id was used for another order.
+    PaymentReused {
+        /// The order it was used for.
+        order_id: OrderId,
+    },
+    /// The amount is not the order's price. Nothing was recorded.
+    AmountMismatch {
+        /// The price, in minor units.
+        expected_minor: u64,
+    },
+    /// The currency is not the SKU's.
+    CurrencyMismatch {
+        /// The SKU's.
+        expected: String,
+    },
+    /// Money arrived that bought nothing. It is recorded and will be given back.
+    Refunded {
+        /// The payment.
+        payment_id: PaymentId,
+        /// Why it bought nothing.
+        reason: RefundReason,
+    },
+    /// A webhook without a valid signature.
+    SignatureInvalid(&'static str),
     /// Too many purchases by this buyer.
     RateLimited,
     /// The daemon has as much work as it can do in time. Nothing was decided.
     Overloaded,
     /// Stock cannot be decided right now: Redis is away, is being rebuilt, or the epoch lease is stale. Nothing was decided.
     StockRecovering,
+    /// The order is known but not written down yet, so it cannot be settled this instant.
+    OrderPending,
+    /// A settlement may or may not have happened; asking again will find out.
+    SettlementUnknown,
     /// The order view cannot be read right now.
     ViewUnavailable,
     /// The purchase may or may not have happened; the same key will find out.
@@ -118,6 +157,13 @@ impl Refusal {
                 advice(409, "LIMIT_REACHED", "You already hold or own as many units as one buyer may.")
             }
             Self::SaleNotOpen { .. } => advice(409, "SALE_NOT_OPEN", "The sale has not opened yet."),
+            Self::SalePaused => advice(409, "SALE_PAUSED", "The sale is paused for a moment.").retry(5),
+            Self::InProgress => advice(
+                409,
+                "REQUEST_IN_PROGRESS",
+                "A purchase with this idempotency key is being decided; ask again for its answer.",
+            )
+            .retry(1),
             Self::SaleClosed => advice(410, "SALE_CLOSED", "The sale is over."),
             Self::SoldOut(sold) => {
                 let known = if sold.is_final {
@@ -130,6 +176,17 @@ impl Refusal {
             Self::ReservationExpired => {
                 advice(410, "RESERVATION_EXPIRED", "The reservation of this key was not paid in time.")
             }
+            Self::ReservationCancelled => advice(410, "RESERVATION_CANCELLED", "The reservation was cancelled."),
+            Self::AlreadyPaid => advice(409, "ALREADY_PAID", "The order is paid for."),
+            Self::PaymentReused { .. } => {
+                advice(422, "PAYMENT_ID_REUSED", "This payment id was used for another order.")
+            }
+            Self::AmountMismatch { .. } => advice(422, "AMOUNT_MISMATCH", "The amount is not the order's price."),
+            Self::CurrencyMismatch { .. } => {
+                advice(422, "CURRENCY_MISMATCH", "The currency is not the one the order was priced in.")
+            }
+            Self::Refunded { reason, .. } => refunded(*reason),
+            Self::SignatureInvalid(_) => advice(401, "SIGNATURE_INVALID", "The webhook's signature is not valid."),
             Self::KeyReused => {
                 advice(422, "IDEMPOTENCY_KEY_REUSED", "This idempotency key was used with another request.")
             }
@@ -141,6 +198,13 @@ impl Refusal {
                 advice(503, "STOCK_RECOVERING", "Stock is being checked; nothing was decided. Please try again.")
                     .retry(2)
             }
+            Self::OrderPending => {
+                advice(503, "ORDER_PENDING", "The order is being written down; please try again.").retry(1)
+            }
+            Self::SettlementUnknown => {
+                advice(503, "OUTCOME_UNKNOWN", "It may have happened; sending the same request again finds out.")
+                    .retry(1)
+            }
             Self::ViewUnavailable => advice(503, "VIEW_UNAVAILABLE", "Orders cannot be read right now.").retry(2),
             Self::OutcomeUnknown { .. } => {
                 advice(503, "OUTCOME_UNKNOWN", "The purchase may have succeeded; retry with the same idempotency key.")
@@ -149,12 +213,48 @@ impl Refusal {
         }
     }
 
+    /// What a settled order answers to somebody who would settle it otherwise.
+    #[must_use]
+    pub const fn of_state(state: OrderState) -> Self {
+        match state {
+            OrderState::Reserved => Self::OrderPending,
+            OrderState::Confirmed => Self::AlreadyPaid,
+            OrderState::Cancelled => Self::ReservationCancelled,
+            OrderState::Expired => Self::ReservationExpired,
+        }
+    }
+
     /// What this very request did wrong or should know, beyond the fixed message.
     #[must_use]
     pub fn detail(&self) -> Option<String> {
         match self {
             Self::Validation(text) => Some(text.clone()),
+            Self::SignatureInvalid(why) => Some((*why).to_owned()),
+            Self::AmountMismatch { expected_minor } => {
+                Some(format!("amount: the order costs {expected_minor} minor units"))
+            }
+            Self::CurrencyMismatch { expected } => Some(format!("currency: the order was priced in {expected}")),
+            Self::PaymentReused { order_id } => Some(format!("paymentId: it was used for order {order_id}")),
             _ => None,
+        }
+    }
+}
+
+const fn refunded(reason: RefundReason) -> Advice {
+    match reason {
+        RefundReason::Expired => advice(
+            410,
+            "RESERVATION_EXPIRED",
+            "The reservation had expired and nothing is free; the money is returned.",
+        ),
+        RefundReason::Cancelled => {
+            advice(410, "RESERVATION_CANCELLED", "The reservation was cancelled; the money is returned.")
+        }
+        RefundReason::AlreadyPaid => {
+            advice(409, "ALREADY_PAID", "The order is paid for by another payment; this money is returned.")
+        }
+        RefundReason::Amount => {
+            advice(422, "AMOUNT_MISMATCH", "The amount is not the order's price; the money is returned.")
         }
     }
 }
@@ -171,9 +271,15 @@ mod tests {
     #[test]
     fn every_429_and_503_says_when_to_come_back() {
         let unknown = Refusal::OutcomeUnknown { idempotency_key: "k".into() };
-        for refusal in
-            [Refusal::RateLimited, Refusal::Overloaded, Refusal::StockRecovering, Refusal::ViewUnavailable, unknown]
-        {
+        for refusal in [
+            Refusal::RateLimited,
+            Refusal::Overloaded,
+            Refusal::StockRecovering,
+            Refusal::ViewUnavailable,
+            Refusal::OrderPending,
+            Refusal::SettlementUnknown,
+            unknown,
+        ] {
             let advice = refusal.advice();
             assert!(matches!(advice.status, 429 | 503) && advice.retry_after_s.is_some(), "{refusal:?}");
         }

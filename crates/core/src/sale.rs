@@ -26,6 +26,8 @@ pub struct Sku {
     pub opens_at_ms: Option<u64>,
     /// First instant after the sale, in milliseconds since 1970, by Redis' clock; `None`: never closes.
     pub closes_at_ms: Option<u64>,
+    /// Nothing is sold for the moment, whatever the window says. Holds go on and can be paid.
+    pub paused: bool,
 }
 
 /// Why a definition is refused.

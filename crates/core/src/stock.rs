@@ -46,6 +46,38 @@ pub struct Hold {
     pub idempotency_key: String,
 }
 
+/// What a buyer is told about a reservation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Receipt {
+    /// The order.
+    pub order_id: OrderId,
+    /// The hold's own id.
+    pub reservation_id: ReservationId,
+    /// When it was decided, by Redis' clock.
+    pub reserved_at_ms: u64,
+    /// When the hold ends, by Redis' clock.
+    pub expires_at_ms: u64,
+}
+
+impl Hold {
+    /// What the buyer is told.
+    #[must_use]
+    pub const fn receipt(&self) -> Receipt {
+        Receipt {
+            order_id: self.order_id,
+            reservation_id: self.reservation_id,
+            reserved_at_ms: self.reserved_at_ms,
+            expires_at_ms: self.expires_at_ms,
+        }
+    }
+
+    /// What all its units cost, in minor units.
+    #[must_use]
+    pub fn total_minor(&self) -> u64 {
+        self.unit_price_minor.saturating_mul(u64::from(self.quantity))
+    }
+}
+
 /// What was decided about one ask.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Decision {
@@ -53,12 +85,16 @@ pub enum Decision {
     Won(Hold),
     /// The key already has an answer: this hold.
     Replayed(Hold),
+    /// The key already has an answer: this order, which is paid for and in the log.
+    Kept(Receipt),
     /// The key was used with another payload.
     KeyReused,
     /// The buyer's token bucket is empty.
     RateLimited,
     /// The sale opens later.
     NotOpen,
+    /// The sale is paused.
+    Paused,
     /// The sale is over.
     Closed,
     /// The per-user cap would be exceeded.
@@ -67,6 +103,8 @@ pub enum Decision {
     SoldOut,
     /// The key's hold has ended without payment.
     Expired,
+    /// The key's hold was cancelled by the buyer.
+    Cancelled,
 }
 
 /// The counters of a SKU after a batch.
@@ -78,6 +116,8 @@ pub struct Counters {
     pub held: u32,
     /// Units paid for.
     pub sold: u32,
+    /// Units on their way back: cancelled or expired, and not on sale before the log knows.
+    pub closing: u32,
     /// Stock changes so far.
     pub seq: u64,
 }
@@ -95,6 +135,8 @@ pub struct Terms {
     pub opens_at_ms: u64,
     /// First instant after the sale; zero: never closes.
     pub closes_at_ms: u64,
+    /// Nothing is sold for the moment.
+    pub paused: bool,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -129,6 +129,7 @@ async fn a_batch_written_again_changes_nothing_and_final_states_stay() {
         order: None,
     };
     let first = Rows {
+        payments: Vec::new(),
         orders: vec![row(20, OrderState::Reserved), row(21, OrderState::Confirmed)],
         ledger: vec![ledger(20, OrderState::Reserved, 0, -2), ledger(21, OrderState::Reserved, 21, -2)],
         voided: vec![voided],
@@ -212,6 +213,7 @@ async fn definitions_change_but_never_their_capacity() {
         hold_ms: 1_000,
         opens_at_ms: None,
         closes_at_ms: Some(9),
+        paused: false,
     };
     skus::upsert(&db, std::slice::from_ref(&sku)).await.unwrap();
     let stored = skus::get(&db, sku.sku_id).await.unwrap().unwrap();

@@ -5,7 +5,7 @@ use crate::app::{App, Shop};
 use crate::lane::Verdict;
 use flash_core::outcome::Refusal;
 use flash_core::purchase::Purchase;
-use flash_core::stock::{Ask, Hold};
+use flash_core::stock::{Ask, Receipt};
 use hyper::body::Incoming;
 use hyper::header::{HeaderName, HeaderValue};
 use hyper::{HeaderMap, Request};
@@ -17,7 +17,7 @@ const IDEMPOTENCY_KEY: &str = "idempotency-key";
 /// What a purchase came to.
 enum Told {
     Yes {
-        hold: Hold,
+        receipt: Receipt,
         replayed: bool,
     },
     /// Answered by the latch, with a prebuilt body.
@@ -28,10 +28,10 @@ enum Told {
 pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -> Answer {
     let started = Instant::now();
     match purchase(app, shop, request).await {
-        Ok(Told::Yes { hold, replayed }) => {
+        Ok(Told::Yes { receipt, replayed }) => {
             let took = started.elapsed();
             app.meters.won(replayed, took);
-            won(&hold, replayed, took.as_millis())
+            won(&receipt, replayed, took.as_millis())
         }
         Ok(Told::Latched(sold_out, body)) => {
             app.meters.refused(&Refusal::SoldOut(sold_out), started.elapsed());
@@ -65,8 +65,8 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     let verdict = offer.lane.enqueue(Ask { user_id, quantity, order_id, reservation_id, idempotency_key })?;
     // If the client goes away here the purchase is still decided, and its verdict waits under the key.
     match tokio::time::timeout(app.config.http.answer_timeout, verdict).await {
-        Ok(Ok(Verdict::Recorded { hold, epoch, replayed })) if shop.deciders.lease.covers(epoch) => {
-            Ok(Told::Yes { hold, replayed })
+        Ok(Ok(Verdict::Recorded { receipt, epoch, replayed })) if shop.deciders.lease.covers(epoch) => {
+            Ok(Told::Yes { receipt, replayed })
         }
         Ok(Ok(Verdict::Refused(refusal))) => Err(refusal),
         // Too late, a lane that died, or a lease that ran out: none of them is a "no".
@@ -84,14 +84,14 @@ fn header_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     }
 }
 
-fn won(hold: &Hold, replayed: bool, took_ms: u128) -> Answer {
+fn won(receipt: &Receipt, replayed: bool, took_ms: u128) -> Answer {
     let body = format!(
         "{{\"success\":true,\"reservationId\":\"{}\",\"orderId\":\"{}\",\"expiresAt\":{},\
          \"message\":\"Reservation confirmed. Complete payment within {}.\",\"processingTimeMs\":{took_ms}}}",
-        hold.reservation_id,
-        hold.order_id,
-        hold.expires_at_ms,
-        in_words(hold.expires_at_ms.saturating_sub(hold.reserved_at_ms)),
+        receipt.reservation_id,
+        receipt.order_id,
+        receipt.expires_at_ms,
+        in_words(receipt.expires_at_ms.saturating_sub(receipt.reserved_at_ms)),
     );
     let mut answer = json(body.into());
     if replayed {

@@ -9,8 +9,9 @@ use super::position::Positions;
 use flash_core::event::{Body, Event, Order};
 use flash_core::ids::OrderId;
 use flash_core::order::OrderState;
+use flash_core::payment::{Payment, RefundReason};
 use flash_stores::mysql::orders::OrderRow;
-use flash_stores::mysql::projection::{Advance, LedgerRow, Rows, VoidedOrder, VoidedRow};
+use flash_stores::mysql::projection::{Advance, LedgerRow, PaymentRow, Rows, VoidedOrder, VoidedRow};
 use std::collections::{BTreeMap, HashMap};
 
 /// One counted event of an order.
@@ -18,13 +19,17 @@ struct Change<'a> {
     entry: &'a Entry,
     event: &'a Event,
     state: OrderState,
+    /// Sequence number of this change of stock.
+    seq: u64,
     order: &'a Order,
+    payment: Option<&'a Payment>,
 }
 
 /// A batch sorted into what moves, what is void and what each order went through.
 pub(super) struct Fold<'a> {
     pub(super) advances: Vec<Advance>,
     voided: Vec<VoidedRow>,
+    refunds: Vec<PaymentRow>,
     /// By order, each order's events in log order.
     changes: Vec<Change<'a>>,
 }
@@ -33,7 +38,8 @@ impl<'a> Fold<'a> {
     /// Walks the entries in log order, moving the fence of each partition along.
     pub(super) fn new(entries: &'a [Entry], positions: &Positions) -> Self {
         let mut advances: BTreeMap<i32, Advance> = BTreeMap::new();
-        let (mut voided, mut changes) = (Vec::new(), Vec::with_capacity(entries.len()));
+        let (mut voided, mut refunds) = (Vec::new(), Vec::new());
+        let mut changes = Vec::with_capacity(entries.len());
         for entry in entries {
             let advance = advances.entry(entry.partition).or_insert_with(|| start(entry, positions));
             advance.to = entry.offset + 1;
@@ -42,12 +48,16 @@ impl<'a> Fold<'a> {
             match &event.body {
                 _ if event.epoch < advance.fence_epoch => voided.push(void(entry, event, advance)),
                 Body::Fence => advance.fence_epoch = event.epoch,
-                Body::Order { state, order } => changes.push(Change { entry, event, state: *state, order }),
+                Body::Order { state, seq, order, payment } => {
+                    let (state, seq, payment) = (*state, *seq, payment.as_ref());
+                    changes.push(Change { entry, event, state, seq, order, payment });
+                }
+                Body::Refund { order, payment, reason } => refunds.push(refund(event, order, payment, *reason)),
             }
         }
         // Stable, so the events of one order stay in log order. Rows sorted by key are cheaper to insert and deadlock less.
         changes.sort_by_key(|change| change.order.order_id);
-        Self { advances: advances.into_values().collect(), voided, changes }
+        Self { advances: advances.into_values().collect(), voided, refunds, changes }
     }
 
     /// The orders whose present state decides what their events do. A batch of fresh reservations needs none: a
@@ -71,6 +81,7 @@ impl<'a> Fold<'a> {
         for changes in self.by_order() {
             fold_order(changes, states, &mut rows);
         }
+        rows.payments.extend(self.refunds);
         rows.voided = self.voided;
         rows
     }
@@ -93,45 +104,64 @@ fn start(entry: &Entry, positions: &Positions) -> Advance {
 
 fn fold_order(changes: &[Change<'_>], states: &HashMap<OrderId, OrderState>, rows: &mut Rows) {
     let mut state = changes.first().and_then(|change| states.get(&change.order.order_id)).copied();
-    let first_ledger = rows.ledger.len();
     let mut row = None;
     for change in changes {
         let before = state;
-        let Some(after) = OrderState::apply(before, change.state) else {
-            // A reservation published again may still bring the sequence number that its ledger row lacks.
-            if change.state == OrderState::Reserved {
-                ledger(rows, first_ledger, change, OrderState::Reserved, change.order.seq);
-            }
-            continue;
-        };
+        let after = OrderState::apply(before, change.state);
+        rows.payments.extend(change.payment.map(|payment| paid(change, payment, before, after)));
+        let Some(after) = after else { continue };
         if before.is_none() {
-            // Every order was reserved, even if this batch is the first to hear of it and only sees the end.
-            let known = change.state == OrderState::Reserved;
-            ledger(rows, first_ledger, change, OrderState::Reserved, if known { change.order.seq } else { 0 });
+            // Every order was reserved, even if the log only tells its end. Each event carries the reservation whole.
+            ledger(rows, change, OrderState::Reserved);
         }
         if after != OrderState::Reserved {
-            ledger(rows, first_ledger, change, after, change.order.seq);
+            ledger(rows, change, after);
         }
         state = Some(after);
         row = Some((change, after));
     }
     rows.orders.extend(row.map(|(change, state)| OrderRow {
-        order: change.order.clone(),
+        order: Order { seq: change.seq, ..change.order.clone() },
         state,
         epoch: change.event.epoch,
         updated_at_ms: change.event.at_ms,
     }));
 }
 
-/// Adds a ledger row, at most one per order and reason.
-fn ledger(rows: &mut Rows, first: usize, change: &Change<'_>, reason: OrderState, seq: u64) {
-    let same = rows.ledger.iter_mut().skip(first).find(|row| row.reason == reason);
-    if let Some(row) = same {
-        if row.seq == 0 {
-            row.seq = seq;
-        }
-        return;
+/// What a `CONFIRMED` event says about its payment. One that finds the order ended otherwise is not what the gate would
+/// publish; if it ever comes, the money is to be given back rather than lost.
+fn paid(change: &Change<'_>, payment: &Payment, before: Option<OrderState>, after: Option<OrderState>) -> PaymentRow {
+    let refund = match (before, after) {
+        (Some(OrderState::Cancelled), None) => Some(RefundReason::Cancelled),
+        (Some(OrderState::Expired), None) => Some(RefundReason::Expired),
+        _ => None,
+    };
+    PaymentRow {
+        order_id: refund.is_none().then_some(change.order.order_id),
+        refund,
+        ..payment_row(change.event, change.order, payment)
     }
+}
+
+fn refund(event: &Event, order: &Order, payment: &Payment, reason: RefundReason) -> PaymentRow {
+    PaymentRow { refund: Some(reason), ..payment_row(event, order, payment) }
+}
+
+fn payment_row(event: &Event, order: &Order, payment: &Payment) -> PaymentRow {
+    PaymentRow {
+        payment: payment.clone(),
+        order_id: None,
+        user_id: order.user_id,
+        sku_id: order.sku_id,
+        refund: None,
+        epoch: event.epoch,
+        at_ms: event.at_ms,
+    }
+}
+
+/// Adds a ledger row. Each state is entered once, so there is at most one row per order and reason.
+fn ledger(rows: &mut Rows, change: &Change<'_>, reason: OrderState) {
+    let seq = if reason == OrderState::Reserved { change.order.seq } else { change.seq };
     let units = i64::from(change.order.quantity);
     let delta = match reason {
         OrderState::Reserved => -units,
@@ -152,23 +182,17 @@ fn ledger(rows: &mut Rows, first: usize, change: &Change<'_>, reason: OrderState
 }
 
 fn void(entry: &Entry, event: &Event, advance: &Advance) -> VoidedRow {
-    let (event_type, order) = match &event.body {
-        Body::Fence => ("FENCE", None),
-        Body::Order { state, order } => (
-            state.as_str(),
-            Some(VoidedOrder {
-                order_id: order.order_id,
-                user_id: order.user_id,
-                sku_id: order.sku_id,
-                quantity: order.quantity,
-                seq: order.seq,
-            }),
-        ),
-    };
+    let order = event.body.order().map(|order| VoidedOrder {
+        order_id: order.order_id,
+        user_id: order.user_id,
+        sku_id: order.sku_id,
+        quantity: order.quantity,
+        seq: order.seq,
+    });
     VoidedRow {
         partition: entry.partition,
         offset: entry.offset,
-        event_type,
+        event_type: event.body.type_name(),
         epoch: event.epoch,
         fence_epoch: advance.fence_epoch,
         at_ms: event.at_ms,

@@ -79,7 +79,7 @@ fn stock(sku: &Sku, sum: &Sum) -> Result<LoadStock, RebuildError> {
     let small = |units: u64| u32::try_from(units).map_err(|_| oversold());
     let (held, sold) = (small(sum.held)?, small(sum.sold)?);
     let available = sku.capacity.checked_sub(held).and_then(|left| left.checked_sub(sold)).ok_or_else(oversold)?;
-    Ok(LoadStock { terms: terms(sku), counters: Counters { available, held, sold, seq: sum.seq } })
+    Ok(LoadStock { terms: terms(sku), counters: Counters { available, held, sold, closing: 0, seq: sum.seq } })
 }
 
 /// The terms of a definition, as Redis keeps them.
@@ -90,6 +90,7 @@ pub(super) fn terms(sku: &Sku) -> Terms {
         hold_ms: sku.hold_ms,
         opens_at_ms: sku.opens_at_ms.unwrap_or(0),
         closes_at_ms: sku.closes_at_ms.unwrap_or(0),
+        paused: sku.paused,
     }
 }
 
@@ -116,7 +117,8 @@ fn answer(row: &OrderRow, now_ms: u64) -> Option<LoadKey> {
         user_id: order.user_id,
         idempotency_key: order.idempotency_key.clone(),
         quantity: order.quantity,
-        order_id: order.order_id,
+        state: row.state,
+        receipt: hold(row).receipt(),
         life_ms,
     })
 }

@@ -7,6 +7,7 @@
 use flash_core::event::{Body, Event, Order};
 use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
 use flash_core::order::OrderState;
+use flash_core::payment::{Payment, PaymentId};
 use flash_stack::{Stack, StackOptions};
 use flash_stores::kafka::{KafkaSettings, admin, append};
 use flash_stores::mysql::{Db, MySqlSettings, migrate, offsets};
@@ -93,7 +94,9 @@ impl Site {
             let payload = event.encode().unwrap();
             match &event.body {
                 Body::Fence => (0..self.partitions).for_each(|partition| records.push((partition, payload.clone()))),
-                Body::Order { order, .. } => records.push((self.partition(order.order_id.get()), payload)),
+                Body::Order { order, .. } | Body::Refund { order, .. } => {
+                    records.push((self.partition(order.order_id.get()), payload));
+                }
             }
         }
         self.append(records).await;
@@ -180,12 +183,23 @@ pub fn event(id: u64, epoch: u64, state: OrderState) -> Event {
         sku_id: SKU,
         quantity: u32::try_from(id % 3).unwrap() + 1,
         unit_price_minor: 4_900,
-        seq: id * 2 + u64::from(state != OrderState::Reserved),
+        seq: id * 2,
         idempotency_key: format!("key-'\"\\;--{id}"),
         reserved_at_ms: at_ms,
         expires_at_ms: at_ms + 300_000,
     };
-    Event { epoch: Epoch(epoch), at_ms, body: Body::Order { state, order } }
+    let seq = id * 2 + u64::from(state != OrderState::Reserved);
+    let payment = (state == OrderState::Confirmed).then(|| payment(id));
+    Event { epoch: Epoch(epoch), at_ms, body: Body::Order { state, seq, order, payment } }
+}
+
+/// The payment of order `id`.
+pub fn payment(id: u64) -> Payment {
+    Payment {
+        payment_id: PaymentId::parse(&format!("pay-{id}")).unwrap(),
+        amount_minor: 4_900,
+        paid_order: OrderId::new(id),
+    }
 }
 
 pub fn fence(epoch: u64) -> Event {

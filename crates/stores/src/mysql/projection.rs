@@ -10,6 +10,7 @@ use super::orders::OrderRow;
 use super::{Db, MySqlError};
 use flash_core::ids::{Epoch, OrderId, SkuId, UserId};
 use flash_core::order::OrderState;
+use flash_core::payment::{Payment, RefundReason};
 use sqlx::{AssertSqlSafe, MySql, Row, Transaction};
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -38,7 +39,7 @@ pub struct LedgerRow {
     pub reason: OrderState,
     /// The SKU.
     pub sku_id: SkuId,
-    /// The SKU's sequence number of the change; 0 if the log knows the reservation only by a later event.
+    /// The SKU's sequence number of the change.
     pub seq: u64,
     /// Change of the available units.
     pub delta: i64,
@@ -86,6 +87,25 @@ pub struct VoidedOrder {
     pub seq: u64,
 }
 
+/// One row of `payments`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PaymentRow {
+    /// The money.
+    pub payment: Payment,
+    /// The order it confirmed; none if it bought nothing.
+    pub order_id: Option<OrderId>,
+    /// The buyer.
+    pub user_id: UserId,
+    /// The SKU.
+    pub sku_id: SkuId,
+    /// Why it bought nothing; none if it did.
+    pub refund: Option<RefundReason>,
+    /// Epoch of the event.
+    pub epoch: Epoch,
+    /// Time of the event in milliseconds since 1970.
+    pub at_ms: u64,
+}
+
 /// Everything a batch writes besides its offsets. Rows are unique by primary key and best sorted by it.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Rows {
@@ -93,6 +113,8 @@ pub struct Rows {
     pub orders: Vec<OrderRow>,
     /// Ledger rows; those that exist already stay as they are.
     pub ledger: Vec<LedgerRow>,
+    /// Payments; those that exist already stay as they are: the first word about a payment counts.
+    pub payments: Vec<PaymentRow>,
     /// Voided events.
     pub voided: Vec<VoidedRow>,
 }
@@ -166,6 +188,7 @@ impl ProjectionTx {
         let tx = &mut self.tx;
         ORDERS.run(tx, &rows.orders, bind_order).await?;
         LEDGER.run(tx, &rows.ledger, bind_ledger).await?;
+        PAYMENTS.run(tx, &rows.payments, bind_payment).await?;
         VOIDED.run(tx, &rows.voided, |query, row| bind_voided(query, topic, row)).await
     }
 
@@ -209,12 +232,11 @@ fn bind_order<'q>(query: MySqlQuery<'q>, row: &'q OrderRow) -> MySqlQuery<'q> {
         .bind(order.expires_at_ms)
 }
 
-/// The ledger is append-only, with one exception: a reservation row that had to be added without knowing its sequence
-/// number takes the number when its own event does arrive.
+/// The ledger is append-only.
 const LEDGER: Insert = Insert {
     head: "INSERT INTO inventory_audit (order_id, reason, sku_id, seq, delta, epoch, partition_id, offset_no, at_ms) VALUES ",
     row: "(?,?,?,?,?,?,?,?,?)",
-    tail: " ON DUPLICATE KEY UPDATE seq = IF(seq = 0, VALUES(seq), seq)",
+    tail: " ON DUPLICATE KEY UPDATE order_id = VALUES(order_id)",
 };
 
 fn bind_ledger<'q>(query: MySqlQuery<'q>, row: &'q LedgerRow) -> MySqlQuery<'q> {
@@ -227,6 +249,27 @@ fn bind_ledger<'q>(query: MySqlQuery<'q>, row: &'q LedgerRow) -> MySqlQuery<'q> 
         .bind(row.epoch.0)
         .bind(row.partition)
         .bind(row.offset)
+        .bind(row.at_ms)
+}
+
+const PAYMENTS: Insert = Insert {
+    head: "INSERT INTO payments (payment_id, paid_order_id, order_id, user_id, sku_id, amount_minor, status, reason, epoch, \
+           at_ms) VALUES ",
+    row: "(?,?,?,?,?,?,?,?,?,?)",
+    tail: " ON DUPLICATE KEY UPDATE payment_id = payment_id",
+};
+
+fn bind_payment<'q>(query: MySqlQuery<'q>, row: &'q PaymentRow) -> MySqlQuery<'q> {
+    query
+        .bind(row.payment.payment_id.as_str())
+        .bind(row.payment.paid_order.get())
+        .bind(row.order_id.map(OrderId::get))
+        .bind(row.user_id.get())
+        .bind(row.sku_id.get())
+        .bind(row.payment.amount_minor)
+        .bind(if row.refund.is_some() { "REFUND_PENDING" } else { "CAPTURED" })
+        .bind(row.refund.map_or("", RefundReason::as_str))
+        .bind(row.epoch.0)
         .bind(row.at_ms)
 }
 

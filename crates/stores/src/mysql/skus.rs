@@ -22,7 +22,7 @@ pub struct StoredSku {
 const ROWS_PER_STATEMENT: usize = 200;
 
 const COLUMNS: &str = "sku_id, name, price_minor, currency, capacity, per_user, hold_ms, opens_at_ms, closes_at_ms, \
-                       loaded_epoch, version";
+                       paused, loaded_epoch, version";
 
 /// Every SKU, by id.
 ///
@@ -45,7 +45,8 @@ pub async fn get(db: &Db, sku_id: SkuId) -> Result<Option<StoredSku>, MySqlError
 }
 
 /// Creates the SKUs that are missing and brings the others to the given definition – except for their capacity, which is
-/// never changed here: stock may have been sold from it. Safe to repeat.
+/// never changed here: stock may have been sold from it – and for a pause, which is an operator's word of the moment. Safe to
+/// repeat.
 ///
 /// # Errors
 /// [`MySqlError`]; statements before the failed one stay applied.
@@ -53,12 +54,12 @@ pub async fn upsert(db: &Db, skus: &[Sku]) -> Result<(), MySqlError> {
     for chunk in skus.chunks(ROWS_PER_STATEMENT) {
         let mut sql = String::from(
             "INSERT INTO skus (sku_id, name, price_minor, currency, capacity, per_user, hold_ms, opens_at_ms, \
-             closes_at_ms, created_at_ms, updated_at_ms) VALUES ",
+             closes_at_ms, paused, created_at_ms, updated_at_ms) VALUES ",
         );
         for index in 0..chunk.len() {
             let comma = if index == 0 { "" } else { "," };
             // Writing to a String cannot fail.
-            let _ = write!(sql, "{comma}(?,?,?,?,?,?,?,?,?,{NOW_MS},{NOW_MS})");
+            let _ = write!(sql, "{comma}(?,?,?,?,?,?,?,?,?,?,{NOW_MS},{NOW_MS})");
         }
         sql.push_str(
             " ON DUPLICATE KEY UPDATE name = VALUES(name), price_minor = VALUES(price_minor), \
@@ -77,7 +78,8 @@ pub async fn upsert(db: &Db, skus: &[Sku]) -> Result<(), MySqlError> {
                 .bind(sku.per_user)
                 .bind(sku.hold_ms)
                 .bind(sku.opens_at_ms)
-                .bind(sku.closes_at_ms);
+                .bind(sku.closes_at_ms)
+                .bind(sku.paused);
         }
         query.execute(db.pool()).await?;
     }
@@ -116,6 +118,7 @@ fn read(row: &MySqlRow) -> Result<StoredSku, sqlx::Error> {
             hold_ms: row.try_get("hold_ms")?,
             opens_at_ms: row.try_get("opens_at_ms")?,
             closes_at_ms: row.try_get("closes_at_ms")?,
+            paused: row.try_get("paused")?,
         },
         loaded_epoch: row.try_get::<Option<u64>, _>("loaded_epoch")?.map(Epoch),
         version: row.try_get("version")?,

@@ -5,11 +5,12 @@
 //! claims its key under the buyer, before it is recorded. Who finds the key claimed for another SKU is told so, and the
 //! hold it just got is never recorded: it expires by itself.
 
-use super::keys::binding;
+use super::keys::{binding, order_index};
 use super::reply::{text, unexpected};
 use super::{Gate, StockError};
 use flash_core::ids::{SkuId, UserId};
-use flash_core::limits::{CLAIM_TTL_MS, IDEMPOTENCY_TTL_MS};
+use flash_core::limits::{CLAIM_TTL_MS, IDEMPOTENCY_TTL_MS, ORDER_INDEX_MARGIN_MS};
+use flash_core::stock::Hold;
 use redis::Value;
 
 impl Gate {
@@ -33,13 +34,21 @@ impl Gate {
         former.iter().map(mine).collect()
     }
 
-    /// Keeps the claims of purchases that won for as long as their keys have an answer.
+    /// Keeps the claims of purchases that won for as long as their keys have an answer, and remembers which SKU each order
+    /// belongs to until MySQL certainly knows.
     ///
     /// # Errors
     /// [`StockError`]; keeping again is harmless.
-    pub async fn keep_claims(&self, sku_id: SkuId, keys: &[(UserId, &str)]) -> Result<(), StockError> {
-        let keys: Vec<_> = keys.iter().map(|(user_id, key)| (*user_id, *key, IDEMPOTENCY_TTL_MS)).collect();
-        self.write_claims(sku_id, &keys).await
+    pub async fn keep_claims(&self, sku_id: SkuId, wins: &[&Hold]) -> Result<(), StockError> {
+        let mut claims = redis::pipe();
+        for Hold { order_id, user_id, idempotency_key, reserved_at_ms, expires_at_ms, .. } in wins {
+            let name = binding(self.namespace(), *user_id, idempotency_key);
+            claims.cmd("SET").arg(name).arg(sku_id.get()).arg("PX").arg(IDEMPOTENCY_TTL_MS);
+            let life_ms = expires_at_ms.saturating_sub(*reserved_at_ms) + ORDER_INDEX_MARGIN_MS;
+            let name = order_index(self.namespace(), *order_id);
+            claims.cmd("SET").arg(name).arg(sku_id.get()).arg("PX").arg(life_ms);
+        }
+        self.pipeline(&claims, 2 * wins.len()).await.map(drop)
     }
 
     /// Writes claims as the truth has them, whatever was there: `(buyer, key, life in milliseconds)`.

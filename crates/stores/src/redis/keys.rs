@@ -1,6 +1,7 @@
 //! Names of a SKU's keys. They share one hash tag, so a SKU lives in one slot of a Redis Cluster.
 
-use flash_core::ids::{SkuId, UserId};
+use flash_core::ids::{OrderId, SkuId, UserId};
+use flash_core::payment::PaymentId;
 
 /// The key names of one SKU, built once.
 #[derive(Debug, Clone)]
@@ -16,6 +17,10 @@ pub struct SkuKeys {
     pub buyers: String,
     /// Every buyer that ever won, in order.
     pub winners: String,
+    /// Settlements under way.
+    pub closing: String,
+    /// Sorted set of settlements under way by when they were begun.
+    pub closings: String,
 }
 
 impl SkuKeys {
@@ -25,8 +30,9 @@ impl SkuKeys {
         let space = if namespace.is_empty() { String::new() } else { format!("{namespace}:") };
         let prefix = format!("{space}{{sku:{sku_id}}}:");
         let key = |name: &str| format!("{prefix}{name}");
-        let [stock, holds, hold, buyers, winners] = ["stock", "holds", "hold", "buyers", "winners"].map(key);
-        Self { prefix, stock, holds, hold, buyers, winners }
+        let names = ["stock", "holds", "hold", "buyers", "winners", "closing", "closings"];
+        let [stock, holds, hold, buyers, winners, closing, closings] = names.map(key);
+        Self { prefix, stock, holds, hold, buyers, winners, closing, closings }
     }
 
     /// Name of the key that keeps the answer for one idempotency key of one buyer. Ids are digits only, so the first
@@ -42,6 +48,18 @@ impl SkuKeys {
 pub(super) fn binding(namespace: &str, user_id: UserId, idempotency_key: &str) -> String {
     let space = if namespace.is_empty() { "" } else { ":" };
     format!("{namespace}{space}{{user:{user_id}}}:key:{idempotency_key}")
+}
+
+/// Name of the key that says which SKU an order belongs to.
+pub(super) fn order_index(namespace: &str, order_id: OrderId) -> String {
+    let space = if namespace.is_empty() { "" } else { ":" };
+    format!("{namespace}{space}{{order:{order_id}}}")
+}
+
+/// Name of the key that keeps the fate of a payment.
+pub(super) fn payment(namespace: &str, payment_id: &PaymentId) -> String {
+    let space = if namespace.is_empty() { "" } else { ":" };
+    format!("{namespace}{space}{{pay:{payment_id}}}")
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use super::reply::{Reply, details, text};
 use super::scripts::{CLOSE, Call, LOAD};
 use super::{Fence, Gate, SkuKeys, StockError};
 use flash_core::ids::{Epoch, SkuId, UserId};
-use flash_core::stock::{Counters, Hold, Terms};
+use flash_core::order::OrderState;
+use flash_core::stock::{Counters, Hold, Receipt, Terms};
 use redis::Value;
 
 /// Rows per call: a call of 500 rows takes Redis about a millisecond.
@@ -30,10 +31,26 @@ pub struct LoadKey {
     pub idempotency_key: String,
     /// Units of the order (the payload's fingerprint within buyer and SKU).
     pub quantity: u32,
-    /// The order.
-    pub order_id: flash_core::ids::OrderId,
+    /// Where the order stands.
+    pub state: OrderState,
+    /// What its buyer was told.
+    pub receipt: Receipt,
     /// Remaining life in milliseconds, at least 1.
     pub life_ms: u64,
+}
+
+impl LoadKey {
+    /// The answer as `reserve.lua` reads it, without the epoch.
+    fn value(&self) -> String {
+        let Receipt { order_id, reservation_id, reserved_at_ms, expires_at_ms } = self.receipt;
+        let settled = match self.state {
+            OrderState::Reserved => String::new(),
+            OrderState::Confirmed => format!(":C:{reservation_id}:{reserved_at_ms}:{expires_at_ms}"),
+            OrderState::Cancelled => ":K".to_owned(),
+            OrderState::Expired => ":X".to_owned(),
+        };
+        format!("{}:{order_id}{settled}", self.quantity)
+    }
 }
 
 /// Counters and terms of a SKU to be opened.
@@ -41,7 +58,7 @@ pub struct LoadKey {
 pub struct LoadStock {
     /// Terms.
     pub terms: Terms,
-    /// available + held + sold = capacity.
+    /// available + held + sold = capacity; nothing is on its way back.
     pub counters: Counters,
 }
 
@@ -61,9 +78,9 @@ impl<'a> Loader<'a> {
 
     /// A call with the SKU's own keys and the given idempotency keys.
     fn call(&self, step: &str, answers: &[LoadKey]) -> Call {
-        let SkuKeys { stock, holds, hold, buyers, winners, .. } = self.keys;
-        let mut call = Call::new(&LOAD, 5 + answers.len());
-        call.arg(stock).arg(holds).arg(hold).arg(buyers).arg(winners);
+        let SkuKeys { stock, holds, hold, buyers, winners, closing, closings, .. } = self.keys;
+        let mut call = Call::new(&LOAD, 7 + answers.len());
+        call.arg(stock).arg(holds).arg(hold).arg(buyers).arg(winners).arg(closing).arg(closings);
         for answer in answers {
             call.arg(self.keys.answer(answer.user_id, &answer.idempotency_key));
         }
@@ -132,7 +149,7 @@ impl<'a> Loader<'a> {
             self.gate.write_claims(sku_id, &claims).await?;
             let mut call = self.call("keys", chunk);
             for answer in chunk {
-                call.arg(format!("{}:{}", answer.quantity, answer.order_id)).arg(answer.life_ms.max(1));
+                call.arg(answer.value()).arg(answer.life_ms.max(1));
             }
             self.run(&call).await?;
         }
@@ -175,6 +192,7 @@ impl<'a> Loader<'a> {
         let mut call = self.call(step, &[]);
         call.arg(terms.capacity).arg(counters.available).arg(counters.held).arg(counters.sold).arg(counters.seq);
         call.arg(terms.per_user).arg(terms.hold_ms).arg(terms.opens_at_ms).arg(terms.closes_at_ms);
+        call.arg(u8::from(terms.paused));
         self.run(&call).await
     }
 }

@@ -7,14 +7,18 @@ mod binding;
 mod connection;
 mod keys;
 mod load;
+mod payments;
 mod reply;
 mod scripts;
+mod settle;
 mod stock;
 
 pub use connection::{Gate, GateSettings};
 pub use keys::SkuKeys;
 pub use load::{LoadError, LoadKey, LoadStock, Loader, marked_epoch};
-pub use stock::{Batch, Fence, Reserved, Snapshot};
+pub use payments::{Fate, Register};
+pub use settle::Due;
+pub use stock::{Batch, Fence, Reserved, Resized, Snapshot};
 
 /// Why a script gave no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

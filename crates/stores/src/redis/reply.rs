@@ -2,7 +2,10 @@
 
 use super::StockError;
 use flash_core::ids::{OrderId, ReservationId, UserId};
-use flash_core::stock::Hold;
+use flash_core::order::OrderState;
+use flash_core::payment::{Payment, PaymentId};
+use flash_core::settlement::Settlement;
+use flash_core::stock::{Hold, Receipt};
 use redis::Value;
 
 /// A script's reply, read item by item.
@@ -73,6 +76,39 @@ pub(super) fn details(hold: &Hold) -> String {
     )
 }
 
+/// Reads `order:reservation:reserved_at:expires_at`.
+pub(super) fn receipt(text: &str) -> Option<Receipt> {
+    let mut parts = text.split(':');
+    let mut next = || parts.next();
+    Some(Receipt {
+        order_id: OrderId::parse(next()?).ok()?,
+        reservation_id: ReservationId::parse(next()?).ok()?,
+        reserved_at_ms: next()?.parse().ok()?,
+        expires_at_ms: next()?.parse().ok()?,
+    })
+}
+
+/// Reads `order:` and the entry of `closing` after it.
+pub(super) fn settlement(text: &str) -> Option<Settlement> {
+    let mut parts = text.splitn(9, ':');
+    let mut next = || parts.next();
+    let order = next()?;
+    let state = OrderState::parse(next()?).filter(|state| *state != OrderState::Reserved)?;
+    let (token, seq, at_ms) = (next()?.to_owned(), next()?.parse().ok()?, next()?.parse().ok()?);
+    let (payment_id, amount, paid) = (next()?, next()?, next()?);
+    let payment = if state == OrderState::Confirmed {
+        Some(Payment {
+            payment_id: PaymentId::parse(payment_id)?,
+            amount_minor: amount.parse().ok()?,
+            paid_order: OrderId::parse(paid).ok()?,
+        })
+    } else {
+        None
+    };
+    let hold = hold(&format!("{order}:{}", next()?))?;
+    Some(Settlement { hold, state, token, seq, at_ms, payment })
+}
+
 /// Reads `order:` and the details after it.
 pub(super) fn hold(text: &str) -> Option<Hold> {
     let mut parts = text.splitn(9, ':');
@@ -93,6 +129,18 @@ pub(super) fn hold(text: &str) -> Option<Hold> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_settlement_is_read_with_and_without_payment() {
+        let details = "2:3:4:4900:5:6:7:a:b:c";
+        let paid = settlement(&format!("1:CONFIRMED:9-1:6:8:pi_1:19600:1:{details}")).unwrap();
+        assert_eq!((paid.token.as_str(), paid.seq, paid.hold.idempotency_key.as_str()), ("9-1", 6, "a:b:c"));
+        assert_eq!(paid.payment.unwrap().amount_minor, 19_600);
+        let expired = settlement(&format!("1:EXPIRED:9-2:6:8::::{details}")).unwrap();
+        assert_eq!((expired.state, expired.payment, expired.hold.order_id.get()), (OrderState::Expired, None, 1));
+        assert!(settlement(&format!("1:RESERVED:9-2:6:8::::{details}")).is_none());
+        assert!(settlement(&format!("1:CONFIRMED:9-2:6:8::::{details}")).is_none(), "paid by nothing");
+    }
 
     #[test]
     fn details_survive_keys_with_colons() {

@@ -32,6 +32,11 @@ script!(SNAPSHOT, "snapshot.lua");
 script!(CONFIGURE, "configure.lua");
 script!(CLOSE, "close.lua");
 script!(LOAD, "load.lua");
+script!(CONFIRM, "confirm.lua");
+script!(CLAIM, "claim.lua");
+script!(RELEASE, "release.lua");
+script!(CAPACITY, "capacity.lua");
+script!(PAYMENT, "payment.lua");
 
 /// One call of a script, written straight into the command that will be sent.
 pub(super) struct Call {

@@ -1,7 +1,7 @@
 //! Deciding, looking and configuring: the calls a daemon makes while it sells.
 
-use super::reply::{Reply, hold, text, unexpected};
-use super::scripts::{CONFIGURE, Call, RESERVE, SNAPSHOT};
+use super::reply::{Reply, hold, receipt, text, unexpected};
+use super::scripts::{CAPACITY, CONFIGURE, Call, RESERVE, SNAPSHOT};
 use super::{Gate, SkuKeys, StockError};
 use flash_core::ids::Epoch;
 use flash_core::limits::{IDEMPOTENCY_TTL_MS, RATE_BURST, RATE_PER_SECOND};
@@ -62,6 +62,25 @@ pub struct Snapshot {
     pub holds: u64,
 }
 
+/// What came of a change of capacity. The counters carry no sequence number: capacity is no stock change of an order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Resized {
+    /// It is as wanted.
+    Done {
+        /// The capacity before.
+        before: u32,
+        /// The counters now.
+        counters: Counters,
+    },
+    /// More units are held, sold or on their way back than the wanted capacity. Nothing was changed.
+    Below {
+        /// The capacity, unchanged.
+        before: u32,
+        /// The counters.
+        counters: Counters,
+    },
+}
+
 impl Gate {
     /// Decides a batch (`lua/reserve.lua`).
     ///
@@ -69,8 +88,8 @@ impl Gate {
     /// [`StockError`]; after [`StockError::Unknown`] some of the batch may hold units.
     pub async fn reserve(&self, batch: &Batch<'_>) -> Result<Reserved, StockError> {
         let Batch { keys, fence, unit_price_minor, asks } = batch;
-        let mut call = Call::new(&RESERVE, 5 + asks.len());
-        call.arg(&keys.stock).arg(&keys.holds).arg(&keys.hold).arg(&keys.buyers).arg(&keys.winners);
+        let mut call = Call::new(&RESERVE, 6 + asks.len());
+        call.arg(&keys.stock).arg(&keys.holds).arg(&keys.hold).arg(&keys.buyers).arg(&keys.winners).arg(&keys.closing);
         for ask in *asks {
             call.arg(keys.answer(ask.user_id, &ask.idempotency_key));
         }
@@ -114,6 +133,25 @@ impl Gate {
         users.collect::<Option<_>>().ok_or_else(|| unexpected("winner"))
     }
 
+    /// Changes how many units of a SKU on sale exist (`lua/capacity.lua`). The same capacity again changes nothing.
+    ///
+    /// # Errors
+    /// [`StockError`].
+    pub async fn set_capacity(&self, keys: &SkuKeys, fence: &Fence, capacity: u32) -> Result<Resized, StockError> {
+        let mut call = Call::new(&CAPACITY, 1);
+        call.arg(&keys.stock).arg(fence.epoch.0).arg(&fence.replid).arg(capacity);
+        let mut reply = Reply::open(self.run(&call).await?)?;
+        let word = reply.next()?;
+        let before = reply.count()?;
+        let (available, held, sold, closing) = (reply.count()?, reply.count()?, reply.count()?, reply.count()?);
+        let counters = Counters { available, held, sold, closing, seq: 0 };
+        match text(&word) {
+            Some("OK") => Ok(Resized::Done { before, counters }),
+            Some("BELOW") => Ok(Resized::Below { before, counters }),
+            _ => Err(unexpected("capacity")),
+        }
+    }
+
     /// Changes the terms of a SKU on sale, never its stock (`lua/configure.lua`). `terms.capacity` is not looked at.
     ///
     /// # Errors
@@ -122,13 +160,29 @@ impl Gate {
         let mut call = Call::new(&CONFIGURE, 1);
         call.arg(&keys.stock).arg(fence.epoch.0).arg(&fence.replid);
         call.arg(terms.per_user).arg(terms.hold_ms).arg(terms.opens_at_ms).arg(terms.closes_at_ms);
+        call.arg(u8::from(terms.paused));
         let reply = self.run(&call).await?;
         if text(&reply) == Some("OK") { Ok(()) } else { Reply::open(reply).and(Err(unexpected("configure"))) }
     }
 }
 
 fn counters(reply: &mut Reply) -> Result<Counters, StockError> {
-    Ok(Counters { available: reply.count()?, held: reply.count()?, sold: reply.count()?, seq: reply.number()? })
+    Ok(Counters {
+        available: reply.count()?,
+        held: reply.count()?,
+        sold: reply.count()?,
+        closing: reply.count()?,
+        seq: reply.number()?,
+    })
+}
+
+/// The answer a key already has.
+fn known(text: &str) -> Option<Decision> {
+    match text.split_once(':')? {
+        ("H", details) => hold(details).map(Decision::Replayed),
+        ("C", told) => receipt(told).map(Decision::Kept),
+        _ => None,
+    }
 }
 
 fn read_reserved(reply: Value, asks: &[Ask], unit_price_minor: u64) -> Result<Reserved, StockError> {
@@ -170,7 +224,9 @@ fn read_reserved(reply: Value, asks: &[Ask], unit_price_minor: u64) -> Result<Re
         Value::Int(6) => Ok(Decision::LimitReached),
         Value::Int(7) => Ok(Decision::SoldOut),
         Value::Int(8) => Ok(Decision::Expired),
-        other => text(other).and_then(hold).map(Decision::Replayed).ok_or_else(|| unexpected("verdict")),
+        Value::Int(9) => Ok(Decision::Cancelled),
+        Value::Int(10) => Ok(Decision::Paused),
+        other => text(other).and_then(known).ok_or_else(|| unexpected("verdict")),
     };
     let decisions = verdicts.iter().zip(asks).map(decide).collect::<Result<_, _>>()?;
     Ok(Reserved { now_ms, counters, first_expiry_ms, winners, decisions })

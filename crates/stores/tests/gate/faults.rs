@@ -4,6 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use crate::support::{Bench, PATIENCE, SKU, Stand, TERMS, ask, connect};
+use flash_core::order::OrderState;
 use flash_core::stock::{Ask, Decision, Hold, Terms};
 use flash_stores::redis::{LoadError, LoadKey, LoadStock, Loader, Snapshot, StockError};
 use std::time::{Duration, Instant};
@@ -187,7 +188,7 @@ async fn terms_change_and_stock_does_not() {
     let bench = Bench::start().await;
     let mut stand = bench.open(TERMS).await;
     let told = win(&stand, &ask(1, 4, "k")).await;
-    let terms = Terms { capacity: 99, per_user: 6, hold_ms: 60_000, opens_at_ms: 0, closes_at_ms: 0 };
+    let terms = Terms { capacity: 99, per_user: 6, hold_ms: 60_000, opens_at_ms: 0, closes_at_ms: 0, paused: false };
     stand.gate.configure(&stand.keys, &stand.fence, &terms).await.unwrap();
     let more = win(&stand, &ask(1, 2, "k2")).await;
     assert_eq!(more.expires_at_ms - more.reserved_at_ms, 60_000);
@@ -221,7 +222,8 @@ async fn loading_keeps_holds_caps_and_keys() {
         user_id: hold.user_id,
         idempotency_key: hold.idempotency_key.clone(),
         quantity: hold.quantity,
-        order_id: hold.order_id,
+        state: OrderState::Reserved,
+        receipt: hold.receipt(),
         life_ms: 60_000,
     };
     loader.answers(SKU, std::slice::from_ref(&key)).await.unwrap();

@@ -129,6 +129,7 @@ impl<'a> Pair<'a> {
             hold_ms: sale.hold_ms,
             opens_at_ms: at(sale.opens_in_ms),
             closes_at_ms: at(sale.closes_in_ms),
+            paused: false,
         };
         let stand = bench.open(terms).await;
         let model = StockModel::new(terms);

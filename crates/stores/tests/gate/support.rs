@@ -15,7 +15,8 @@ use std::time::Duration;
 
 pub const SKU: SkuId = SkuId::new(7);
 pub const PRICE_MINOR: u64 = 4_900;
-pub const TERMS: Terms = Terms { capacity: 10, per_user: 4, hold_ms: 300_000, opens_at_ms: 0, closes_at_ms: 0 };
+pub const TERMS: Terms =
+    Terms { capacity: 10, per_user: 4, hold_ms: 300_000, opens_at_ms: 0, closes_at_ms: 0, paused: false };
 pub const PATIENCE: Duration = Duration::from_secs(20);
 const TIMEOUT: Duration = Duration::from_millis(800);
 

@@ -1,0 +1,17 @@
+-- capacity.lua: changes how many units of a SKU exist while it is on sale.
+--
+-- KEYS  1 stock hash
+-- ARGV  1 epoch  2 replid  3 capacity
+-- Reply {'FENCED', reason} | {'OK', before, available, held, sold, closing} | {'BELOW', before, available, held, sold, closing}
+-- Invariant: a capacity below what is held, sold or on its way back is refused; the same capacity again changes nothing.
+
+local closed = fence(KEYS[1], ARGV[1], ARGV[2])
+if closed then return closed end
+local wanted = tonumber(ARGV[3])
+local stock = redis.call('HMGET', KEYS[1], 'capacity', 'available', 'held', 'sold', 'closing')
+for i = 1, 5 do stock[i] = tonumber(stock[i]) end
+local before, available, held, sold, closing = unpack(stock)
+local free = wanted - held - sold - closing
+if free < 0 then return {'BELOW', before, available, held, sold, closing} end
+redis.call('HSET', KEYS[1], 'available', string.format('%d', free), 'capacity', ARGV[3])
+return {'OK', before, free, held, sold, closing}

@@ -1,0 +1,106 @@
+-- claim.lua: begins to give holds back: one that its buyer cancels, or all that have ended. Their units leave `held` and
+-- wait in `closing`; they are not on sale before the log knows (release.lua).
+--
+-- KEYS  1 stock hash  2 holds  3 hold details  4 closing  5 closings (see confirm.lua)
+-- ARGV  1 epoch  2 replid
+--       cancel: 3 'cancel'  4 order  5 the buyer, or '' if nobody says who asks
+--       due:    3 'due'     4 at most so many  5 take over settlements that were begun so long ago (ms)
+-- Reply {'FENCED', reason}
+--    or, to cancel: {'CLOSING', entry} | {'EXPIRED'} | {'NOT_THEIRS'} | {'GONE'}
+--    or, to due:    {'OK', now, next, hold_ms, entry...}; next is when the earliest of what is left is due, 0 if nothing is,
+--                   and nothing that is reserved later can be due before now + hold_ms
+-- Invariant: an order is settled once and to one end: what is taken over keeps its state, sequence number and payment and
+-- gets a new token, so whoever began it can not finish it any more.
+
+local stock_key, holds_key, hold_key, closing_key, closings_key = unpack(KEYS, 1, 5)
+local epoch, mode = ARGV[1], ARGV[3]
+
+local closed = fence(stock_key, epoch, ARGV[2])
+if closed then return closed end
+
+local clock = redis.call('TIME')
+local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+local function whole(number) return string.format('%d', number) end
+local now_text = whole(now)
+
+local stock = redis.call('HMGET', stock_key, 'held', 'closing', 'seq', 'claims', 'hold_ms')
+for i = 1, 5 do stock[i] = tonumber(stock[i]) end
+local held, closing, seq, claims, hold_ms = unpack(stock)
+local changed = false
+
+local function token()
+  claims, changed = claims + 1, true
+  return epoch .. '-' .. whole(claims)
+end
+
+-- Takes the hold away and returns its settlement.
+local function take(state, order, details)
+  local quantity = tonumber(string.match(details, '^%d+:%d+:(%d+):'))
+  held, closing, seq = held - quantity, closing + quantity, seq + 1
+  local entry = table.concat({state, token(), whole(seq), now_text, '', '', '', details}, ':')
+  redis.call('HSET', closing_key, order, entry)
+  redis.call('ZADD', closings_key, now_text, order)
+  redis.call('ZREM', holds_key, order)
+  redis.call('HDEL', hold_key, order)
+  return order .. ':' .. entry
+end
+
+local function save()
+  if changed then
+    redis.call('HSET', stock_key, 'held', whole(held), 'closing', whole(closing), 'seq', whole(seq), 'claims', whole(claims))
+  end
+end
+
+local function cancel(order, user)
+  local begun = redis.call('HGET', closing_key, order)
+  if begun then
+    if user ~= '' and string.match(begun, '^%u+:[^:]*:%d+:%d+:[^:]*:%d*:%d*:%d+:(%d+):') ~= user then return {'NOT_THEIRS'} end
+    return {'CLOSING', order .. ':' .. begun}
+  end
+  local details = redis.call('HGET', hold_key, order)
+  if not details then return {'GONE'} end
+  local owner, ends = string.match(details, '^%d+:(%d+):%d+:%d+:%d+:%d+:(%d+):')
+  if user ~= '' and owner ~= user then return {'NOT_THEIRS'} end
+  if tonumber(ends) <= now then return {'EXPIRED'} end
+  local entry = take('CANCELLED', order, details)
+  save()
+  return {'CLOSING', entry}
+end
+
+-- The rest of `closing` whose claim is old, then holds that have ended.
+local function due(most, patience)
+  local entries = {}
+  local stale = redis.call('ZRANGEBYSCORE', closings_key, '-inf', whole(now - patience), 'LIMIT', 0, most)
+  for _, order in ipairs(stale) do
+    local state, rest = string.match(redis.call('HGET', closing_key, order) or '', '^(%u+):[^:]*:(.*)$')
+    redis.call('ZREM', closings_key, order)
+    if state then
+      local entry = state .. ':' .. token() .. ':' .. rest
+      redis.call('HSET', closing_key, order, entry)
+      redis.call('ZADD', closings_key, now_text, order)
+      entries[#entries + 1] = order .. ':' .. entry
+    end
+  end
+  local left = most - #stale
+  local ended = left > 0 and redis.call('ZRANGEBYSCORE', holds_key, '-inf', now_text, 'LIMIT', 0, left) or {}
+  for _, order in ipairs(ended) do
+    local details = redis.call('HGET', hold_key, order)
+    if details then
+      entries[#entries + 1] = take('EXPIRED', order, details)
+    else
+      redis.call('ZREM', holds_key, order)
+    end
+  end
+  save()
+  local next_due = 0
+  local first = redis.call('ZRANGE', holds_key, 0, 0, 'WITHSCORES')[2]
+  local begun = redis.call('ZRANGE', closings_key, 0, 0, 'WITHSCORES')[2]
+  if first then next_due = tonumber(first) end
+  if begun and (next_due == 0 or begun + patience < next_due) then next_due = begun + patience end
+  local reply = {'OK', now, next_due, hold_ms}
+  for i = 1, #entries do reply[4 + i] = entries[i] end
+  return reply
+end
+
+if mode == 'cancel' then return cancel(ARGV[4], ARGV[5]) end
+return due(tonumber(ARGV[4]), tonumber(ARGV[5]))
