@@ -3,6 +3,7 @@
 use crate::admission::Admission;
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::http::{Twins, Webhook};
 use crate::lane::Deciders;
 use crate::meters::Meters;
 use crate::nodes::Ids;
@@ -17,6 +18,8 @@ pub(crate) struct Shop {
     pub(crate) catalog: Arc<Catalog>,
     pub(crate) deciders: Arc<Deciders>,
     pub(crate) ids: Arc<Ids>,
+    pub(crate) twins: Twins,
+    pub(crate) webhook: Webhook,
 }
 
 /// The whole daemon, as its listeners see it.
@@ -25,6 +28,10 @@ pub struct App {
     pub(crate) started: Instant,
     pub(crate) db: Db,
     pub(crate) meters: Arc<Meters>,
+    /// What decides and records, here for buyers or for the sweeper.
+    pub(crate) deciders: Arc<Deciders>,
+    /// What is on sale.
+    pub(crate) catalog: Arc<Catalog>,
     /// Present if this process sells.
     pub(crate) shop: Option<Shop>,
     /// Present if this process projects.
@@ -35,6 +42,10 @@ impl App {
     /// Why this process is not ready, one reason per latch; empty: ready.
     pub(crate) fn unready(&self) -> Vec<(&'static str, String)> {
         let mut reasons = Vec::new();
+        self.deciders.unready(&mut reasons);
+        if !self.catalog.is_loaded() {
+            reasons.push(("catalogue", "MySQL has not been read yet".to_owned()));
+        }
         if let Some(shop) = &self.shop {
             shop.unready(&mut reasons);
         }
@@ -49,24 +60,6 @@ impl Shop {
     fn unready(&self, reasons: &mut Vec<(&'static str, String)>) {
         if self.admission.is_draining() {
             reasons.push(("drain", "the daemon is stopping".to_owned()));
-        }
-        if let Err(why) = self.deciders.gate.connected() {
-            reasons.push(("redis", why));
-        }
-        if self.deciders.recorder.partitions() == 0 {
-            reasons.push(("kafka", "order-events has not been reached yet".to_owned()));
-        }
-        if let Some(why) = self.deciders.lease.problem() {
-            reasons.push(("epoch", why));
-        }
-        if let Some(why) = self.deciders.fenced.recent() {
-            reasons.push((
-                "stock",
-                format!("Redis was not allowed to decide: {why}; if it has lost its data, run `flashctl setup`"),
-            ));
-        }
-        if !self.catalog.is_loaded() {
-            reasons.push(("catalogue", "MySQL has not been read yet".to_owned()));
         }
         if self.ids.node().is_none() {
             reasons.push(("node", "no node id is leased yet".to_owned()));

@@ -38,6 +38,11 @@ impl Catalog {
         self.offers.load().get(&sku_id).cloned()
     }
 
+    /// All offers as they are now. The same allocation until something changes.
+    pub(crate) fn offers(&self) -> Arc<HashMap<SkuId, Arc<Offer>>> {
+        self.offers.load_full()
+    }
+
     /// All offers, in order of their ids.
     pub(crate) fn all(&self) -> Vec<Arc<Offer>> {
         let mut offers: Vec<_> = self.offers.load().values().cloned().collect();

@@ -59,6 +59,23 @@ pub struct HttpConfig {
     pub drain: Duration,
 }
 
+/// The payment provider's webhook.
+#[derive(Clone, Default)]
+pub struct WebhookConfig {
+    /// Secrets that are valid now: the current one, and the previous one while it is being replaced. None: no webhook is
+    /// believed.
+    pub secrets: Vec<String>,
+    /// How far a notice's timestamp may be from Redis' clock.
+    pub tolerance: Duration,
+}
+
+impl std::fmt::Debug for WebhookConfig {
+    /// Secrets are never printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WebhookConfig").field("secrets", &self.secrets.len()).field("tolerance", &self.tolerance).finish()
+    }
+}
+
 /// Everything the daemon needs to know.
 #[derive(Debug, Clone)]
 pub struct Config {
@@ -78,6 +95,8 @@ pub struct Config {
     pub recorder: RecorderSettings,
     /// The view.
     pub mysql: MySqlSettings,
+    /// Payments.
+    pub webhook: WebhookConfig,
     /// D of DESIGN section 5.
     pub epoch_lease: Duration,
     /// Threads of the API runtime.
@@ -109,6 +128,7 @@ impl Config {
                 queue_max: limits::KAFKA_QUEUE_MAX,
             },
             mysql: read_mysql(settings)?,
+            webhook: read_webhook(settings)?,
             epoch_lease: settings.duration("epoch.lease", 500..=60_000)?,
             threads: settings.read("runtime.threads", "must be 0 to 512", |text| bounded(text, 0, 512))?,
         };
@@ -160,6 +180,23 @@ fn read_mysql(settings: &Settings) -> Result<MySqlSettings, SettingsError> {
     })
 }
 
+fn read_webhook(settings: &Settings) -> Result<WebhookConfig, SettingsError> {
+    let secret = |name| {
+        let rule = format!("must be empty or at least {WEBHOOK_SECRET_MIN} characters");
+        settings.read(name, &rule, |text| {
+            (text.is_empty() || text.len() >= WEBHOOK_SECRET_MIN).then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+        })
+    };
+    let secrets = [secret("payments.webhook_secret")?, secret("payments.webhook_secret_previous")?];
+    Ok(WebhookConfig {
+        secrets: secrets.into_iter().flatten().collect(),
+        tolerance: settings.duration("payments.webhook_tolerance", 1_000..=3_600_000)?,
+    })
+}
+
+/// Shorter secrets could be guessed.
+const WEBHOOK_SECRET_MIN: usize = 16;
+
 fn listen(settings: &Settings, bind: &'static str, port: &'static str) -> Result<SocketAddr, SettingsError> {
     let ip: IpAddr = settings.read(bind, "must be an IP address", |text| text.parse().ok())?;
     Ok(SocketAddr::new(ip, settings.read(port, "must be a port, 0 to 65535", |text| text.parse().ok())?))
@@ -203,6 +240,7 @@ mod tests {
         assert_eq!(config.http.answer_timeout, Duration::from_millis(limits::ACK_WAIT_MS));
         assert_eq!(config.redis.timeout, Duration::from_millis(limits::REDIS_TIMEOUT_MS));
         assert_eq!(config.recorder.message_timeout, Duration::from_millis(limits::KAFKA_MESSAGE_TIMEOUT_MS));
+        assert_eq!(config.webhook.tolerance, Duration::from_millis(limits::WEBHOOK_TOLERANCE_MS));
         assert_eq!(config.http.in_flight_max, limits::IN_FLIGHT_MAX);
         assert_eq!(config.http.connections_max, limits::CONNECTIONS_MAX);
     }

@@ -57,6 +57,25 @@ pub(crate) struct Deciders {
     pub(crate) fenced: Fenced,
 }
 
+impl Deciders {
+    /// Why nothing can be decided or recorded, one reason per latch.
+    pub(crate) fn unready(&self, reasons: &mut Vec<(&'static str, String)>) {
+        if let Err(why) = self.gate.connected() {
+            reasons.push(("redis", why));
+        }
+        if self.recorder.partitions() == 0 {
+            reasons.push(("kafka", "order-events has not been reached yet".to_owned()));
+        }
+        if let Some(why) = self.lease.problem() {
+            reasons.push(("epoch", why));
+        }
+        if let Some(why) = self.fenced.recent() {
+            let hint = "if it has lost its data, run `flashctl setup`";
+            reasons.push(("stock", format!("Redis was not allowed to decide: {why}; {hint}")));
+        }
+    }
+}
+
 /// The last time Redis was not allowed to decide, for readiness and for people.
 #[derive(Default)]
 pub(crate) struct Fenced {
@@ -68,7 +87,7 @@ pub(crate) struct Fenced {
 const FENCED_MS: u64 = 5_000;
 
 impl Fenced {
-    fn note(&self, reason: &str) {
+    pub(crate) fn note(&self, reason: &str) {
         let now_ms = boot_ms();
         if now_ms.saturating_sub(self.at_ms.swap(now_ms, Ordering::Relaxed)) > FENCED_MS {
             tracing::error!(reason, "Redis may not decide stock; if it has lost its data, run `flashctl setup`");

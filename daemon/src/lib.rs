@@ -1,7 +1,8 @@
 //! `flashd`: the flash-sale daemon, as a library so that the operator's tools and the tests run the very same code.
 //!
-//! The order of the modules is the order of a purchase: http → admission → lane → record, under the lease; beside it the
-//! projector, the stock loader and the admin plane; service ties them together.
+//! The order of the modules is the order of a purchase: http → admission → lane → record, under the lease, and settle when
+//! it is paid for or cancelled; beside it the sweeper, the projector, the stock loader and the admin plane; service ties
+//! them together.
 
 pub mod config;
 pub mod projector;
@@ -13,6 +14,7 @@ mod admission;
 mod app;
 mod catalog;
 mod clock;
+mod crash;
 mod http;
 mod lane;
 mod latch;
@@ -21,6 +23,8 @@ mod meters;
 mod nodes;
 mod record;
 mod service;
+mod settle;
+mod sweeper;
 
 pub use app::App;
 pub use service::{Addresses, Running, ServiceError, start};

@@ -1,5 +1,7 @@
 //! Counting, wait-free: every purchase costs a handful of relaxed additions, no lock and no allocation.
 
+use crate::settle::Fated;
+use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
 use flash_stores::redis::{Reserved, StockError};
 use std::fmt::Write as _;
@@ -28,6 +30,10 @@ const OUTCOMES: [(&str, &str); 19] = [
     ("failed", "view_unavailable"),
     ("failed", "outcome_unknown"),
 ];
+/// What became of a reported payment, as `flash_payments_total{fate}` carries it.
+const PAYMENTS: [&str; 3] = ["confirmed", "rebooked", "refund_pending"];
+/// What a sweeper did, as `flash_swept_total{state}` carries it. Confirmed and cancelled ones were taken over.
+const SWEPT: [OrderState; 3] = [OrderState::Confirmed, OrderState::Cancelled, OrderState::Expired];
 const WON: usize = 0;
 const REPLAYED: usize = 1;
 
@@ -96,10 +102,12 @@ impl Histogram {
         for (bucket, bound) in self.buckets.iter().zip(BUCKETS_US.map(Some).into_iter().chain([None])) {
             total += bucket.load(Relaxed);
             let le = bound.map_or_else(|| "+Inf".to_owned(), |us| (us as f64 / 1e6).to_string());
-            let _ = writeln!(text, "{name}_bucket{{{label},le=\"{le}\"}} {total}");
+            let comma = if label.is_empty() { "" } else { "," };
+            let _ = writeln!(text, "{name}_bucket{{{label}{comma}le=\"{le}\"}} {total}");
         }
-        let _ = writeln!(text, "{name}_sum{{{label}}} {}", self.sum_us.load(Relaxed) as f64 / 1e6);
-        let _ = writeln!(text, "{name}_count{{{label}}} {total}");
+        let label = if label.is_empty() { String::new() } else { format!("{{{label}}}") };
+        let _ = writeln!(text, "{name}_sum{label} {}", self.sum_us.load(Relaxed) as f64 / 1e6);
+        let _ = writeln!(text, "{name}_count{label} {total}");
     }
 }
 
@@ -113,6 +121,11 @@ pub(crate) struct Meters {
     batches: AtomicU64,
     batched: AtomicU64,
     fenced: AtomicU64,
+    payments: [AtomicU64; PAYMENTS.len()],
+    cancelled: AtomicU64,
+    settle_refused: AtomicU64,
+    swept: [AtomicU64; SWEPT.len()],
+    sweep_delay: Histogram,
     /// Open API connections.
     pub(crate) connections: AtomicU64,
     /// Connections closed because there were too many.
@@ -140,6 +153,69 @@ impl Meters {
         if matches!(result, Err(StockError::Fenced(_))) {
             self.fenced.fetch_add(1, Relaxed);
         }
+    }
+
+    /// A report of a payment that was answered.
+    pub(crate) fn paid(&self, fated: &Fated) {
+        let fate = match fated {
+            Fated::Confirmed { .. } => 0,
+            Fated::Rebooked { .. } => 1,
+            Fated::Refund { .. } => 2,
+        };
+        self.payments[fate].fetch_add(1, Relaxed);
+    }
+
+    /// An order that its buyer cancelled.
+    pub(crate) fn cancelled(&self) {
+        self.cancelled.fetch_add(1, Relaxed);
+    }
+
+    /// A wish to pay or cancel that was refused, or whose outcome is unknown.
+    pub(crate) fn settle_refused(&self) {
+        self.settle_refused.fetch_add(1, Relaxed);
+    }
+
+    /// A settlement that a sweeper finished, so long after it was due.
+    pub(crate) fn swept(&self, state: OrderState, delay_ms: u64) {
+        if let Some(index) = SWEPT.iter().position(|known| *known == state) {
+            self.swept[index].fetch_add(1, Relaxed);
+        }
+        self.sweep_delay.observe(Duration::from_millis(delay_ms));
+    }
+
+    /// What the sweeper of this process has finished, for `/stats`: `(state, count)`.
+    pub(crate) fn swept_so_far(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
+        SWEPT.iter().zip(&self.swept).map(|(state, count)| (state.as_str(), count.load(Relaxed)))
+    }
+
+    /// Prometheus text of what this process settles for buyers.
+    fn render_settling(&self, text: &mut String) {
+        header(text, "flash_payments_total", "counter", "Reported payments by what became of them, repeated reports included.");
+        for (fate, count) in PAYMENTS.iter().zip(&self.payments) {
+            let _ = writeln!(text, "flash_payments_total{{fate=\"{fate}\"}} {}", count.load(Relaxed));
+        }
+        for (name, help, count) in [
+            ("flash_cancelled_total", "Orders cancelled by their buyers.", &self.cancelled),
+            ("flash_settle_refused_total", "Wishes to pay or cancel that were not fulfilled.", &self.settle_refused),
+        ] {
+            header(text, name, "counter", help);
+            let _ = writeln!(text, "{name} {}", count.load(Relaxed));
+        }
+    }
+
+    /// Prometheus text of what this process sweeps.
+    pub(crate) fn render_sweeping(&self, text: &mut String) {
+        header(text, "flash_swept_total", "counter", "Settlements a sweeper finished; only EXPIRED ones were its own idea.");
+        for (state, count) in self.swept_so_far() {
+            let _ = writeln!(text, "flash_swept_total{{state=\"{state}\"}} {count}");
+        }
+        header(
+            text,
+            "flash_sweep_delay_seconds",
+            "histogram",
+            "From the end of a hold to its units being on sale again, by Redis' clock (resolution 1 ms).",
+        );
+        self.sweep_delay.render("flash_sweep_delay_seconds", "", text);
     }
 
     /// `(status, reason, count)` of every outcome, zeros included.
@@ -176,6 +252,7 @@ impl Meters {
             header(text, name, "counter", help);
             let _ = writeln!(text, "{name} {}", count.load(Relaxed));
         }
+        self.render_settling(text);
         gauge(text, "flash_connections", "Open API connections.", self.connections.load(Relaxed));
     }
 }

@@ -9,12 +9,13 @@ use crate::app::{App, Shop};
 use crate::catalog::Catalog;
 use crate::clock::wall_ms;
 use crate::config::Config;
-use crate::http::{Connections, serve};
+use crate::http::{Connections, Twins, Webhook, serve};
 use crate::lane::{Deciders, Fenced};
 use crate::lease::Lease;
 use crate::meters::Meters;
 use crate::nodes::Ids;
 use crate::projector::{Projector, ProjectorOptions};
+use crate::sweeper::Sweeper;
 use flash_stores::kafka::producer::Recorder;
 use flash_stores::mysql::Db;
 use flash_stores::redis::Gate;
@@ -73,6 +74,7 @@ pub struct Running {
     places: Arc<Semaphore>,
     draining: watch::Sender<bool>,
     stop_projector: watch::Sender<bool>,
+    sweeper: Option<JoinHandle<()>>,
     projector: Option<JoinHandle<()>>,
     keepers: Vec<JoinHandle<()>>,
     admin: admin::Admin,
@@ -92,17 +94,21 @@ pub async fn start(config: Config) -> Result<Running, ServiceError> {
     let meters = Arc::new(Meters::default());
     let mut keepers = Vec::new();
 
-    let shop = if config.role.sells() { Some(open_shop(&config, &db, &meters, &holder, &mut keepers)?) } else { None };
-    let projector = config
-        .role
-        .works()
-        .then(|| Projector::new(ProjectorOptions { kafka: config.kafka.clone(), mysql: config.mysql.clone() }));
+    let deciders = open_deciders(&config, &meters)?;
+    let catalog = Arc::new(Catalog::new());
+    keepers.push(tokio::spawn(Arc::clone(&catalog).keep(db.clone(), Arc::clone(&deciders))));
+    let shop =
+        config.role.sells().then(|| open_shop(&config, &db, &deciders, &catalog, &holder, &mut keepers));
+    let works = config.role.works();
+    let options = ProjectorOptions { kafka: config.kafka.clone(), mysql: config.mysql.clone() };
+    let projector = works.then(|| Projector::new(options));
     let places = Arc::new(Semaphore::new(config.http.connections_max));
     let handle = projector.as_ref().map(Projector::handle);
-    let app = Arc::new(App { config, started: Instant::now(), db, meters, shop, projector: handle });
-    if app.shop.is_some() {
-        keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app))));
-    }
+    let app = App { config, started: Instant::now(), db, meters, deciders, catalog, shop, projector: handle };
+    let app = Arc::new(app);
+    keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app.deciders))));
+    let sweeper = works.then(|| Sweeper::new(Arc::clone(&app.deciders), Arc::clone(&app.catalog)));
+    let sweeper = sweeper.map(|sweeper| tokio::spawn(sweeper.run(drained.clone())));
     let projector = projector.map(|projector| tokio::spawn(project(projector, projector_stopped)));
     let admin = admin::Admin::start(admin_listener, Arc::clone(&app))?;
     let addresses = Addresses { api: api.as_ref().and_then(|api| api.local_addr().ok()), admin: admin.address() };
@@ -110,7 +116,7 @@ pub async fn start(config: Config) -> Result<Running, ServiceError> {
         let connections = Connections { places: Arc::clone(&places), draining: drained };
         keepers.push(tokio::spawn(serve(api, Arc::clone(&app), connections)));
     }
-    Ok(Running { addresses, app, holder, places, draining, stop_projector, projector, keepers, admin })
+    Ok(Running { addresses, app, holder, places, draining, stop_projector, sweeper, projector, keepers, admin })
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
@@ -130,32 +136,41 @@ fn holder() -> String {
     format!("{host}:{}:{}", std::process::id(), wall_ms())
 }
 
-fn open_shop(
-    config: &Config,
-    db: &Db,
-    meters: &Arc<Meters>,
-    holder: &str,
-    keepers: &mut Vec<JoinHandle<()>>,
-) -> Result<Shop, ServiceError> {
+fn open_deciders(config: &Config, meters: &Arc<Meters>) -> Result<Arc<Deciders>, ServiceError> {
     let gate = Gate::new(&config.redis).map_err(|error| ServiceError::Settings(error.to_string()))?;
     let recorder =
         Recorder::new(&config.kafka, &config.recorder).map_err(|error| ServiceError::Settings(error.to_string()))?;
     let lease = Lease::start(config.kafka.clone(), config.epoch_lease).map_err(ServiceError::Thread)?;
-    let recorder = Arc::new(recorder);
-    let admission = Admission::new(Arc::clone(&lease), Arc::clone(&recorder), config.http.in_flight_max);
-    let deciders = Arc::new(Deciders { gate, recorder, lease, meters: Arc::clone(meters), fenced: Fenced::default() });
+    let (recorder, meters) = (Arc::new(recorder), Arc::clone(meters));
+    Ok(Arc::new(Deciders { gate, recorder, lease, meters, fenced: Fenced::default() }))
+}
+
+fn open_shop(
+    config: &Config,
+    db: &Db,
+    deciders: &Arc<Deciders>,
+    catalog: &Arc<Catalog>,
+    holder: &str,
+    keepers: &mut Vec<JoinHandle<()>>,
+) -> Shop {
+    let (lease, recorder) = (Arc::clone(&deciders.lease), Arc::clone(&deciders.recorder));
+    let admission = Admission::new(lease, recorder, config.http.in_flight_max);
     let ids = Arc::new(Ids::default());
     keepers.push(tokio::spawn(Arc::clone(&ids).keep(db.clone(), holder.to_owned(), config.node_id)));
-    let catalog = Arc::new(Catalog::new());
-    keepers.push(tokio::spawn(Arc::clone(&catalog).keep(db.clone(), Arc::clone(&deciders))));
-    Ok(Shop { admission, catalog, deciders, ids })
+    Shop {
+        admission,
+        catalog: Arc::clone(catalog),
+        deciders: Arc::clone(deciders),
+        ids,
+        twins: Twins::default(),
+        webhook: Webhook::new(&config.webhook),
+    }
 }
 
 /// Warms the producer up, then replaces it whenever it has failed for good.
-async fn look_after_producer(app: Arc<App>) {
-    let Some(shop) = &app.shop else { return };
+async fn look_after_producer(deciders: Arc<Deciders>) {
     loop {
-        let recorder = Arc::clone(&shop.deciders.recorder);
+        let recorder = Arc::clone(&deciders.recorder);
         let work = move || {
             let healed = recorder.heal().unwrap_or(false);
             if healed || recorder.partitions() == 0 { recorder.warm_up(WARM_UP_PATIENCE).ok() } else { None }
@@ -182,6 +197,10 @@ impl Running {
         }
         self.draining.send_replace(true);
         self.finish_requests().await;
+        if let Some(sweeper) = self.sweeper.take() {
+            // It bounds its own end.
+            let _ = sweeper.await;
+        }
         self.flush_producer().await;
         self.stop_projector.send_replace(true);
         if let Some(projector) = self.projector.take()
@@ -194,8 +213,8 @@ impl Running {
         }
         if let Some(shop) = &self.app.shop {
             shop.ids.release(&self.app.db, &self.holder).await;
-            shop.deciders.lease.stop();
         }
+        self.app.deciders.lease.stop();
         self.admin.stop();
         self.app.db.close().await;
         tracing::info!("stopped");
@@ -212,8 +231,7 @@ impl Running {
     }
 
     async fn flush_producer(&self) {
-        let Some(shop) = &self.app.shop else { return };
-        let recorder = Arc::clone(&shop.deciders.recorder);
+        let recorder = Arc::clone(&self.app.deciders.recorder);
         let left = recorder.unanswered();
         if !matches!(tokio::task::spawn_blocking(move || recorder.flush(FLUSH_PATIENCE)).await, Ok(Ok(()))) {
             tracing::warn!(events = left, "events were left unanswered; their buyers were told so");

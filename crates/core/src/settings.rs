@@ -87,6 +87,33 @@ pub const SETTINGS: &[Setting] = &[
         )
     },
     row("mysql.database", "MYSQL_DATABASE", "mysql-database", "flash_sale", "MySQL database."),
+    Setting {
+        secret: true,
+        ..row(
+            "payments.webhook_secret",
+            "FLASH_WEBHOOK_SECRET",
+            "webhook-secret",
+            "",
+            "Secret the payment provider signs its notices with, 16 characters or more; empty: none is believed.",
+        )
+    },
+    Setting {
+        secret: true,
+        ..row(
+            "payments.webhook_secret_previous",
+            "FLASH_WEBHOOK_SECRET_PREVIOUS",
+            "webhook-secret-previous",
+            "",
+            "The secret before this one, still valid while it is being replaced.",
+        )
+    },
+    row(
+        "payments.webhook_tolerance",
+        "FLASH_WEBHOOK_TOLERANCE",
+        "webhook-tolerance",
+        "5m",
+        "How far a notice's timestamp may be from Redis' clock.",
+    ),
     row(
         "epoch.lease",
         "FLASH_EPOCH_LEASE",

@@ -46,6 +46,7 @@ pub(super) fn stats(app: &App) -> Answer {
         "connections": app.meters.connections.load(std::sync::atomic::Ordering::Relaxed),
         "outcomes": outcomes,
         "selling": app.shop.as_ref().map(selling),
+        "swept": app.config.role.works().then(|| app.meters.swept_so_far().collect::<std::collections::BTreeMap<_, _>>()),
         "projector": app.projector.as_ref().map(crate::projector::Handle::snapshot),
     });
     json(Bytes::from(document.to_string()))
@@ -66,6 +67,7 @@ fn selling(shop: &Shop) -> Value {
                 "available": seen.map(|c| c.available),
                 "held": seen.map(|c| c.held),
                 "sold": seen.map(|c| c.sold),
+                "closing": seen.map(|c| c.closing),
                 "laneDepth": offer.lane.depth(),
             })
         })
@@ -107,6 +109,9 @@ pub(super) fn metrics(app: &App) -> Answer {
         gauge(&mut text, "flash_epoch", "Newest stock epoch seen.", lease.latest().0);
         gauge(&mut text, "flash_epoch_open", "1 while purchases may be decided.", u64::from(lease.is_open()));
         gauge(&mut text, "flash_lease_age_milliseconds", "Age of the epoch lease.", lease.age_ms().unwrap_or(0));
+    }
+    if app.config.role.works() {
+        app.meters.render_sweeping(&mut text);
     }
     if let Some(projector) = &app.projector {
         let seen = projector.snapshot();

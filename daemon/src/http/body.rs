@@ -9,6 +9,14 @@ use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, TRAN
 use hyper::{HeaderMap, Request};
 use std::time::Duration;
 
+/// Reads a body that may be missing; if it is there, it must be JSON.
+pub(crate) async fn read_optional_json(request: Request<Incoming>) -> Result<Bytes, Refusal> {
+    if request.body().is_end_stream() && !request.headers().contains_key(TRANSFER_ENCODING) {
+        return Ok(Bytes::new());
+    }
+    read_json(request).await.map(|(_, body)| body)
+}
+
 /// Checks the framing and type of a JSON request and reads its body.
 pub(crate) async fn read_json(request: Request<Incoming>) -> Result<(HeaderMap, Bytes), Refusal> {
     check_headers(request.headers())?;

@@ -5,19 +5,28 @@ pub(crate) mod problem;
 mod purchase;
 mod read;
 mod serve;
+mod settle;
+mod twins;
+mod webhook;
 
+pub(crate) use read::orders_may_still_come;
 pub(crate) use serve::{Connections, serve};
+pub(crate) use twins::Twins;
+pub(crate) use webhook::Webhook;
 
 use crate::app::{App, Shop};
 use bytes::Bytes;
 use flash_core::outcome::Refusal;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
 
 /// An answer of the API: always complete in memory.
 pub(crate) type Answer = Response<Full<Bytes>>;
+
+/// Marks an answer that was given before.
+const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 const API: &str = "/api/v1/flash/";
 
@@ -27,6 +36,9 @@ enum Route<'a> {
     Skus,
     Sku(&'a str),
     Order(&'a str),
+    Pay(&'a str),
+    Cancel(&'a str),
+    Webhook,
     Health,
 }
 
@@ -39,9 +51,15 @@ impl<'a> Route<'a> {
         match rest {
             "purchase" => Some(Self::Purchase),
             "skus" => Some(Self::Skus),
+            "payments/webhook" => Some(Self::Webhook),
             _ => match rest.split_once('/')? {
                 ("skus", id) => Some(Self::Sku(id)),
-                ("orders", id) => Some(Self::Order(id)),
+                ("orders", id) => Some(match id.split_once('/') {
+                    None => Self::Order(id),
+                    Some((id, "pay")) => Self::Pay(id),
+                    Some((id, "cancel")) => Self::Cancel(id),
+                    Some(_) => return None,
+                }),
                 _ => None,
             },
         }
@@ -49,7 +67,7 @@ impl<'a> Route<'a> {
 
     const fn method(&self) -> Method {
         match self {
-            Self::Purchase => Method::POST,
+            Self::Purchase | Self::Pay(_) | Self::Cancel(_) | Self::Webhook => Method::POST,
             Self::Skus | Self::Sku(_) | Self::Order(_) | Self::Health => Method::GET,
         }
     }
@@ -70,6 +88,15 @@ pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -
         Route::Skus => read::skus(shop),
         Route::Sku(id) => read::sku(shop, id).await,
         Route::Order(id) => read::order(app, shop, id).await,
+        Route::Pay(id) => {
+            let id = id.to_owned();
+            settle::pay(app, shop, &id, request).await
+        }
+        Route::Cancel(id) => {
+            let id = id.to_owned();
+            settle::cancel(app, shop, &id, request).await
+        }
+        Route::Webhook => webhook::handle(app, shop, request).await,
         Route::Health => read::health(app),
     }
 }

@@ -67,6 +67,12 @@ fn extras(refusal: &Refusal) -> Map<String, Value> {
         Refusal::SaleNotOpen { opens_at_ms } => json!({ "opensAt": opens_at_ms }),
         Refusal::SoldOut(sold_out) => json!({ "final": sold_out.is_final, "held": sold_out.held }),
         Refusal::OutcomeUnknown { idempotency_key } => json!({ "idempotencyKey": idempotency_key }),
+        Refusal::AmountMismatch { expected_minor } => json!({ "expected": expected_minor }),
+        Refusal::CurrencyMismatch { expected } => json!({ "expected": expected }),
+        Refusal::PaymentReused { order_id } => json!({ "orderId": order_id }),
+        Refusal::Refunded { payment_id, reason } => {
+            json!({ "paymentId": payment_id, "paymentStatus": "REFUND_PENDING", "reason": reason })
+        }
         _ => Value::Null,
     };
     match extras {

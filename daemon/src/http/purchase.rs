@@ -1,17 +1,16 @@
 //! `POST /api/v1/flash/purchase`: parse → admit → queue → answer.
 
-use super::{Answer, body, json, problem};
+use super::{Answer, REPLAYED, body, json, problem};
 use crate::app::{App, Shop};
 use crate::lane::Verdict;
 use flash_core::outcome::Refusal;
 use flash_core::purchase::Purchase;
 use flash_core::stock::{Ask, Receipt};
 use hyper::body::Incoming;
-use hyper::header::{HeaderName, HeaderValue};
+use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request};
 use std::time::Instant;
 
-const REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
 /// What a purchase came to.
@@ -56,6 +55,10 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     let _admitted = shop.admission.admit()?;
     if let Some((sold_out, body)) = offer.lane.latch().answer(purchase.user_id) {
         return Ok(Told::Latched(sold_out, body));
+    }
+    let twin = purchase.idempotency_key.as_deref().map(|key| shop.twins.enter(purchase.user_id, key));
+    if matches!(twin, Some(None)) {
+        return Err(Refusal::InProgress);
     }
     let (order_id, reservation_id) = shop.ids.next().ok_or(Refusal::StockRecovering)?;
     let Purchase { user_id, quantity, idempotency_key, .. } = purchase;

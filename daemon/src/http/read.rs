@@ -10,7 +10,7 @@ use flash_core::outcome::Refusal;
 use flash_core::sale::format_price;
 use flash_core::snowflake::issued_at_ms;
 use flash_core::stock::Counters;
-use flash_stores::mysql::{offsets, orders};
+use flash_stores::mysql::{MySqlError, offsets, orders};
 use flash_stores::redis::SkuKeys;
 use hyper::StatusCode;
 use hyper::header::{HeaderValue, RETRY_AFTER};
@@ -63,6 +63,7 @@ fn describe(offer: &Offer, counters: Option<Counters>) -> Value {
         "available": counters.map(|c| c.available),
         "held": counters.map(|c| c.held),
         "sold": counters.map(|c| c.sold),
+        "closing": counters.map(|c| c.closing),
     })
 }
 
@@ -75,10 +76,9 @@ pub(super) async fn order(app: &App, shop: &Shop, id: &str) -> Answer {
     }
 }
 
-async fn look_up(app: &App, shop: &Shop, order_id: OrderId) -> Result<Answer, flash_stores::mysql::MySqlError> {
-    // The position first: an order that is missing from a view read *after* it and older than it does not exist.
-    let partitions = usize::try_from(shop.deciders.recorder.partitions().max(1)).unwrap_or(usize::MAX);
-    let applied_ms = offsets::applied_ms(&app.db, &app.config.kafka.topic_events(), partitions).await?;
+async fn look_up(app: &App, shop: &Shop, order_id: OrderId) -> Result<Answer, MySqlError> {
+    // Judged first: an order that is missing from a view read *after* this and older than it does not exist.
+    let pending_if_missing = orders_may_still_come(app, shop, order_id).await?;
     if let Some(row) = orders::get(&app.db, order_id).await? {
         let order = row.order;
         let body = json!({
@@ -95,11 +95,15 @@ async fn look_up(app: &App, shop: &Shop, order_id: OrderId) -> Result<Answer, fl
         });
         return Ok(json(Bytes::from(body.to_string())));
     }
-    Ok(if may_still_come(app, order_id, applied_ms) {
-        pending(order_id)
-    } else {
-        problem::answer(&Refusal::OrderNotFound)
-    })
+    Ok(if pending_if_missing { pending(order_id) } else { problem::answer(&Refusal::OrderNotFound) })
+}
+
+/// Whether an order that is not in MySQL after this call may still be on its way: it is younger than what the projector has
+/// applied. To be asked before the order is looked for.
+pub(crate) async fn orders_may_still_come(app: &App, shop: &Shop, order_id: OrderId) -> Result<bool, MySqlError> {
+    let partitions = usize::try_from(shop.deciders.recorder.partitions().max(1)).unwrap_or(usize::MAX);
+    let applied_ms = offsets::applied_ms(&app.db, &app.config.kafka.topic_events(), partitions).await?;
+    Ok(may_still_come(app, order_id, applied_ms))
 }
 
 /// Whether an order that is not in MySQL may still be on its way: it is younger than what the projector has applied, give

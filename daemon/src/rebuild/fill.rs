@@ -1,16 +1,20 @@
 //! Writing one SKU afresh from MySQL.
 
 use super::{Rebuild, RebuildError};
-use crate::clock::wall_ms;
 use flash_core::ids::{OrderId, UserId};
-use flash_core::limits::IDEMPOTENCY_TTL_MS;
+use flash_core::limits::{IDEMPOTENCY_TTL_MS, PAYMENT_TTL_MS};
 use flash_core::order::OrderState;
+use flash_core::payment::RefundReason;
 use flash_core::sale::Sku;
 use flash_core::stock::{Counters, Hold, Terms};
 use flash_stores::mysql::orders::{self, OrderRow};
-use flash_stores::redis::{Fence, LoadKey, LoadStock, Loader};
+use flash_stores::mysql::payments;
+use flash_stores::mysql::projection::PaymentRow;
+use flash_stores::redis::{Fate, Fence, LoadKey, LoadStock, Loader};
 use std::collections::BTreeMap;
 
+/// Fates of payments written at once.
+const FATES_PER_CALL: usize = 500;
 /// Orders read from MySQL at once.
 const PAGE: u32 = 5_000;
 
@@ -44,7 +48,7 @@ impl Rebuild {
         let refused = |source| RebuildError::Load { sku_id: sku.sku_id, source };
         loader.begin().await.map_err(refused)?;
         let mut sum = Sum::default();
-        let now_ms = wall_ms();
+        let now_ms = self.gate.now_ms().await?;
         for state in [OrderState::Reserved, OrderState::Confirmed, OrderState::Cancelled, OrderState::Expired] {
             let mut after = OrderId::new(0);
             loop {
@@ -57,12 +61,33 @@ impl Rebuild {
                     loader.holds(&holds).await.map_err(refused)?;
                 }
                 let answers: Vec<LoadKey> = page.iter().filter_map(|row| answer(row, now_ms)).collect();
+                // Whoever has an answer is known as a winner, also without units: no latch may answer in its place.
+                for answer in &answers {
+                    sum.buyers.entry(answer.user_id).or_default();
+                }
                 loader.answers(sku.sku_id, &answers).await.map_err(refused)?;
             }
         }
         let buyers: Vec<(UserId, u32)> = sum.buyers.iter().map(|(user, units)| (*user, *units)).collect();
         loader.buyers(&buyers).await.map_err(refused)?;
+        self.fill_payments(sku, fence, now_ms).await?;
         loader.open(&stock(sku, &sum)?).await.map_err(refused)
+    }
+
+    /// Writes the fates of young payments, so that a notice that is delivered again hears the same.
+    async fn fill_payments(&self, sku: &Sku, fence: &Fence, now_ms: u64) -> Result<(), RebuildError> {
+        let since_ms = now_ms.saturating_sub(PAYMENT_TTL_MS);
+        let mut after = String::new();
+        loop {
+            let page = payments::page_of_sku(&self.db, sku.sku_id, since_ms, &after, PAGE).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.payment.payment_id.to_string();
+            for chunk in page.chunks(FATES_PER_CALL) {
+                let fates: Vec<_> =
+                    chunk.iter().map(|row| (&row.payment.payment_id, row.payment.paid_order, fate(row))).collect();
+                self.gate.write_fates(fence.epoch, &fates).await?;
+            }
+        }
     }
 
     /// Loads a SKU that nobody can have bought from, under the epoch that is open.
@@ -106,6 +131,15 @@ fn hold(row: &OrderRow) -> Hold {
         reserved_at_ms: order.reserved_at_ms,
         expires_at_ms: order.expires_at_ms,
         idempotency_key: order.idempotency_key,
+    }
+}
+
+/// What the log says has become of a payment.
+fn fate(row: &PaymentRow) -> Fate {
+    match (row.order_id, row.refund) {
+        (Some(order_id), _) if order_id == row.payment.paid_order => Fate::Confirmed,
+        (Some(order_id), _) => Fate::Rebooked(order_id),
+        (None, reason) => Fate::Refunded(reason.unwrap_or(RefundReason::Amount)),
     }
 }
 

@@ -12,6 +12,7 @@ pub mod migrate;
 pub mod nodes;
 pub mod offsets;
 pub mod orders;
+pub mod payments;
 pub mod projection;
 mod settings;
 pub mod skus;

@@ -68,7 +68,8 @@ pub enum Register {
 
 impl Gate {
     /// Proposes a fate for a payment made for `order_id` and returns the one it has: the first that was proposed
-    /// (`lua/payment.lua`). [`Fate::Open`] proposes nothing and only claims the payment for the order, for a minute.
+    /// (`lua/payment.lua`), unless that is `instead_of`, which has turned out to be impossible. [`Fate::Open`] proposes
+    /// nothing and only claims the payment for the order, for a minute.
     ///
     /// # Errors
     /// [`StockError`]; asking again is harmless.
@@ -78,11 +79,12 @@ impl Gate {
         payment_id: &PaymentId,
         order_id: OrderId,
         fate: Fate,
+        instead_of: Fate,
     ) -> Result<Register, StockError> {
         let mut call = Call::new(&PAYMENT, 1);
         let life_ms = if fate == Fate::Open { CLAIM_TTL_MS } else { PAYMENT_TTL_MS };
         call.arg(payment_key(self.namespace(), payment_id)).arg(epoch.0).arg(order_id.get());
-        call.arg(fate.write()).arg(life_ms);
+        call.arg(fate.write()).arg(life_ms).arg(instead_of.write());
         let mut reply = Reply::open(self.run(&call).await?)?;
         let word = reply.next()?;
         let said = reply.next()?;

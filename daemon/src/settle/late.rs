@@ -1,0 +1,101 @@
+//! A payment that came after its hold had ended: the same buyer gets other units if any are free, otherwise the money back.
+//!
+//! Which of the two is decided by one word in the payment's register, before anything is published: two deliveries of one
+//! notice may find the stock in different states, and must not give both.
+
+use super::{Fated, Found, Settler, total_minor};
+use flash_core::event::Order;
+use flash_core::ids::OrderId;
+use flash_core::order::OrderState;
+use flash_core::outcome::Refusal;
+use flash_core::payment::{Payment, RefundReason};
+use flash_core::settlement::{Confirm, Settlement};
+use flash_core::stock::{Ask, Decision};
+use flash_stores::mysql::payments;
+use flash_stores::redis::{Batch, Fate};
+
+impl Settler<'_> {
+    /// Reserves again for the buyer of `order`, or has the payment given back.
+    pub(super) async fn late(&self, found: &Found, order: &Order, payment: &Payment) -> Result<Fated, Refusal> {
+        if payment.amount_minor != total_minor(order) {
+            return self.refund(order, payment, RefundReason::Amount, Fate::Open).await;
+        }
+        let fate = match self.reserve_again(found, order, payment).await? {
+            Some(rebooked) => Fate::Rebooking(rebooked),
+            None => Fate::Refunding(RefundReason::Expired),
+        };
+        match self.decide(payment, fate, Fate::Open).await? {
+            Fate::Rebooking(rebooked) => self.confirm_rebooked(found, rebooked, payment).await,
+            // Decided before. Units that were reserved just now are nobody's and end like any unpaid hold.
+            _ => self.refund(order, payment, RefundReason::Expired, Fate::Open).await,
+        }
+    }
+
+    /// One purchase by the gate's own rules – window, cap, stock – at the price that was paid. Its key is the payment's, so
+    /// that every delivery finds the same units.
+    async fn reserve_again(&self, found: &Found, order: &Order, payment: &Payment) -> Result<Option<OrderId>, Refusal> {
+        let (order_id, reservation_id) = self.shop.ids.next().ok_or(Refusal::StockRecovering)?;
+        let ask = Ask {
+            user_id: order.user_id,
+            quantity: order.quantity,
+            order_id,
+            reservation_id,
+            idempotency_key: format!("late-{}", payment.payment_id),
+        };
+        let (keys, fence) = (&found.keys, &*self.fence);
+        let batch = Batch { keys, fence, unit_price_minor: order.unit_price_minor, asks: &[ask] };
+        let gate = &self.shop.deciders.gate;
+        let mut reserved = gate.reserve(&batch).await.map_err(|error| self.unsettled(&error))?;
+        match reserved.decisions.pop() {
+            Some(Decision::Won(hold) | Decision::Replayed(hold)) => {
+                gate.keep_claims(found.sku_id, &[&hold]).await.map_err(|error| self.unsettled(&error))?;
+                Ok(Some(hold.order_id))
+            }
+            Some(Decision::Kept(receipt)) => Ok(Some(receipt.order_id)),
+            // These pass; whoever reports the payment reports it again.
+            Some(Decision::RateLimited) => Err(Refusal::RateLimited),
+            Some(Decision::Paused) => Err(Refusal::SalePaused),
+            _ => Ok(None),
+        }
+    }
+
+    /// Confirms the order that was reserved again.
+    pub(super) async fn confirm_rebooked(
+        &self,
+        found: &Found,
+        rebooked: OrderId,
+        payment: &Payment,
+    ) -> Result<Fated, Refusal> {
+        let again = Found { order_id: rebooked, sku_id: found.sku_id, keys: found.keys.clone() };
+        let gate = &self.shop.deciders.gate;
+        let confirmed = gate.confirm(&again.keys, &self.fence, rebooked, payment).await;
+        match confirmed.map_err(|error| self.unsettled(&error))? {
+            Confirm::Settling(settlement) if is_by(&settlement, payment) => {
+                self.record(&again, settlement).await?;
+                self.told(Fated::Rebooked { order_id: rebooked, replayed: false })
+            }
+            Confirm::Gone => self.rebooked_before(found, rebooked, payment).await,
+            // It waited so long that these units are gone as well.
+            Confirm::Settling(_) | Confirm::Expired(_) | Confirm::Amount(_) => {
+                let order = self.row(found.order_id).await?.order;
+                self.refund(&order, payment, RefundReason::Expired, Fate::Rebooking(rebooked)).await
+            }
+        }
+    }
+
+    async fn rebooked_before(&self, found: &Found, rebooked: OrderId, payment: &Payment) -> Result<Fated, Refusal> {
+        let known = payments::get(&self.app.db, &payment.payment_id).await.map_err(|_| Refusal::ViewUnavailable)?;
+        match known.and_then(|row| row.order_id) {
+            Some(order_id) => self.told(Fated::Rebooked { order_id, replayed: true }),
+            None if self.row(rebooked).await?.state.occupies_stock() => Err(Refusal::OrderPending),
+            None => {
+                let order = self.row(found.order_id).await?.order;
+                self.refund(&order, payment, RefundReason::Expired, Fate::Rebooking(rebooked)).await
+            }
+        }
+    }
+}
+
+fn is_by(settlement: &Settlement, payment: &Payment) -> bool {
+    settlement.state == OrderState::Confirmed && settlement.payment.as_ref() == Some(payment)
+}
