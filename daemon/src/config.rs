@@ -72,7 +72,10 @@ pub struct WebhookConfig {
 impl std::fmt::Debug for WebhookConfig {
     /// Secrets are never printed.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("WebhookConfig").field("secrets", &self.secrets.len()).field("tolerance", &self.tolerance).finish()
+        f.debug_struct("WebhookConfig")
+            .field("secrets", &self.secrets.len())
+            .field("tolerance", &self.tolerance)
+            .finish()
     }
 }
 
@@ -184,7 +187,8 @@ fn read_webhook(settings: &Settings) -> Result<WebhookConfig, SettingsError> {
     let secret = |name| {
         let rule = format!("must be empty or at least {WEBHOOK_SECRET_MIN} characters");
         settings.read(name, &rule, |text| {
-            (text.is_empty() || text.len() >= WEBHOOK_SECRET_MIN).then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+            (text.is_empty() || text.len() >= WEBHOOK_SECRET_MIN)
+                .then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
         })
     };
     let secrets = [secret("payments.webhook_secret")?, secret("payments.webhook_secret_previous")?];

@@ -190,7 +190,12 @@ impl Meters {
 
     /// Prometheus text of what this process settles for buyers.
     fn render_settling(&self, text: &mut String) {
-        header(text, "flash_payments_total", "counter", "Reported payments by what became of them, repeated reports included.");
+        header(
+            text,
+            "flash_payments_total",
+            "counter",
+            "Reported payments by what became of them, repeated reports included.",
+        );
         for (fate, count) in PAYMENTS.iter().zip(&self.payments) {
             let _ = writeln!(text, "flash_payments_total{{fate=\"{fate}\"}} {}", count.load(Relaxed));
         }
@@ -205,7 +210,12 @@ impl Meters {
 
     /// Prometheus text of what this process sweeps.
     pub(crate) fn render_sweeping(&self, text: &mut String) {
-        header(text, "flash_swept_total", "counter", "Settlements a sweeper finished; only EXPIRED ones were its own idea.");
+        header(
+            text,
+            "flash_swept_total",
+            "counter",
+            "Settlements a sweeper finished; only EXPIRED ones were its own idea.",
+        );
         for (state, count) in self.swept_so_far() {
             let _ = writeln!(text, "flash_swept_total{{state=\"{state}\"}} {count}");
         }

@@ -97,8 +97,7 @@ pub async fn start(config: Config) -> Result<Running, ServiceError> {
     let deciders = open_deciders(&config, &meters)?;
     let catalog = Arc::new(Catalog::new());
     keepers.push(tokio::spawn(Arc::clone(&catalog).keep(db.clone(), Arc::clone(&deciders))));
-    let shop =
-        config.role.sells().then(|| open_shop(&config, &db, &deciders, &catalog, &holder, &mut keepers));
+    let shop = config.role.sells().then(|| open_shop(&config, &db, &deciders, &catalog, &holder, &mut keepers));
     let works = config.role.works();
     let options = ProjectorOptions { kafka: config.kafka.clone(), mysql: config.mysql.clone() };
     let projector = works.then(|| Projector::new(options));

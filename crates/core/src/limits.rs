@@ -103,10 +103,7 @@ const _: () = {
     assert!(KAFKA_MESSAGE_TIMEOUT_MS < HOLD_DEFAULT_MS, "an event must be settled before its hold may expire");
     assert!(LANE_QUEUE_MAX < IN_FLIGHT_MAX && LANE_BATCH_MAX <= LANE_QUEUE_MAX, "queues nest");
     assert!(IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "every admitted purchase finds room in the Kafka queue");
-    assert!(
-        2 * SETTLE_TAKEOVER_MS + ACK_WAIT_MS < 30_000,
-        "P3: a unit is back on sale within 30 s of a crash"
-    );
+    assert!(2 * SETTLE_TAKEOVER_MS + ACK_WAIT_MS < 30_000, "P3: a unit is back on sale within 30 s of a crash");
     assert!(SWEEP_IN_FLIGHT_MAX + IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "sweeping and selling both find room in the queue");
     assert!(RATE_BURST >= RATE_PER_SECOND, "a bucket holds at least one second");
 };

@@ -54,7 +54,8 @@ impl<'a> Settler<'a> {
 
     /// Finds the SKU of an order: Redis remembers it until MySQL certainly knows.
     async fn find(&self, order_id: OrderId) -> Result<Found, Refusal> {
-        let remembered = self.shop.deciders.gate.sku_of_order(order_id).await.map_err(|error| self.unsettled(&error))?;
+        let remembered =
+            self.shop.deciders.gate.sku_of_order(order_id).await.map_err(|error| self.unsettled(&error))?;
         let sku_id = match remembered {
             Some(sku_id) => sku_id,
             None => self.row(order_id).await?.order.sku_id,

@@ -65,7 +65,8 @@ impl Sweeper {
             }
         }
         let all = u32::try_from(SWEEP_IN_FLIGHT_MAX).unwrap_or(u32::MAX);
-        let finishing = async { (while looks.join_next().await.is_some() {}, self.places.acquire_many(all).await.map(drop)) };
+        let finishing =
+            async { (while looks.join_next().await.is_some() {}, self.places.acquire_many(all).await.map(drop)) };
         if tokio::time::timeout(STOP_PATIENCE, finishing).await.is_err() {
             tracing::warn!("settlements were left unfinished; a sweeper takes them over");
         }

@@ -7,7 +7,8 @@ use flash_core::payment::{Payment, PaymentId, RefundReason};
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Row};
 
-const COLUMNS: &str = "payment_id, paid_order_id, order_id, user_id, sku_id, amount_minor, status, reason, epoch, at_ms";
+const COLUMNS: &str =
+    "payment_id, paid_order_id, order_id, user_id, sku_id, amount_minor, status, reason, epoch, at_ms";
 
 /// One payment by the provider's name for it.
 ///

@@ -1,16 +1,19 @@
-//! `lua/reserve.lua` in a real Redis against the pure model in `flash_core::stock`: random sequences, compared after every
-//! step – decisions, counters, holds, buyers, winners.
+//! The scripts in a real Redis against the pure model in `flash_core::stock`: random sequences of buying, paying, cancelling,
+//! expiring and restocking, compared after every step – answers, counters, holds, settlements, buyers, winners.
 //!
 //! The model is driven with the time that each reply carried, so both decide at the same instant and nothing depends on
-//! how fast the test runs.
+//! how fast the test runs. A reply that carries none says that a hold had ended; then the time after it is as good.
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use crate::support::{Bench, PRICE_MINOR, Stand, ask};
-use flash_core::ids::Epoch;
+use flash_core::ids::{Epoch, OrderId, UserId};
 use flash_core::limits::LANE_BATCH_MAX;
-use flash_core::stock::{Ask, Decision, StockModel, Terms};
-use flash_stores::redis::{Fence, StockError};
+use flash_core::order::OrderState;
+use flash_core::payment::{Payment, PaymentId};
+use flash_core::settlement::{Cancel, Confirm, Settlement};
+use flash_core::stock::{Ask, Counters, Decision, Hold, StockModel, Terms};
+use flash_stores::redis::{Fence, Resized, StockError};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError, TestRunner};
@@ -37,6 +40,30 @@ enum Step {
     ScriptFlush,
     /// The price changes.
     Price(u64),
+    /// Somebody pays for one of the orders, perhaps too little, perhaps again, perhaps with another payment.
+    Pay {
+        order: usize,
+        payment: u8,
+        short: bool,
+    },
+    /// Somebody cancels one of the orders: its buyer, a stranger, or nobody in particular.
+    Cancel {
+        order: usize,
+        who: Option<bool>,
+    },
+    /// A sweeper comes by. With no patience it takes over what another has just begun.
+    Sweep {
+        most: usize,
+        takeover_ms: u64,
+    },
+    /// Settlements are finished, by whoever may or by whoever was overtaken.
+    Finish {
+        first: usize,
+        count: usize,
+        overtaken: bool,
+    },
+    /// More or fewer units exist.
+    Capacity(u32),
 }
 
 /// How the SKU is sold. Times of the window are relative to the start of the case.
@@ -47,6 +74,7 @@ struct Sale {
     hold_ms: u64,
     opens_in_ms: Option<u64>,
     closes_in_ms: Option<u64>,
+    paused: bool,
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
@@ -68,6 +96,21 @@ fn step() -> impl Strategy<Value = Step> {
         1 => vec(wish(), 1..4).prop_map(Step::WrongReplid),
         1 => Just(Step::ScriptFlush),
         1 => (0..1_000_000_u64).prop_map(Step::Price),
+        8 => settling(),
+    ]
+}
+
+fn settling() -> impl Strategy<Value = Step> {
+    let pay = (0..400_usize, 0..3_u8, proptest::bool::weighted(0.1));
+    let who = prop_oneof![1 => Just(None), 3 => Just(Some(true)), 1 => Just(Some(false))];
+    let takeover_ms = prop_oneof![3 => Just(60_000_u64), 1 => Just(0_u64), 1 => Just(15_u64)];
+    let finish = (0..8_usize, 1..40_usize, proptest::bool::weighted(0.2));
+    prop_oneof![
+        4 => pay.prop_map(|(order, payment, short)| Step::Pay { order, payment, short }),
+        3 => (0..400_usize, who).prop_map(|(order, who)| Step::Cancel { order, who }),
+        3 => (1..80_usize, takeover_ms).prop_map(|(most, takeover_ms)| Step::Sweep { most, takeover_ms }),
+        3 => finish.prop_map(|(first, count, overtaken)| Step::Finish { first, count, overtaken }),
+        1 => (1..500_u32).prop_map(Step::Capacity),
     ]
 }
 
@@ -76,13 +119,15 @@ fn sale() -> impl Strategy<Value = Sale> {
     let per_user = prop_oneof![1..12_u32, 12..200_u32];
     let hold_ms = prop_oneof![Just(15_u64), Just(300_000_u64)];
     let edge = || proptest::option::weighted(0.3, 0..80_u64);
-    (capacity, per_user, hold_ms, edge(), edge()).prop_map(
-        |(capacity, per_user, hold_ms, opens_in_ms, closes_in_ms)| Sale {
+    let paused = proptest::bool::weighted(0.05);
+    (capacity, per_user, hold_ms, edge(), edge(), paused).prop_map(
+        |(capacity, per_user, hold_ms, opens_in_ms, closes_in_ms, paused)| Sale {
             capacity,
             per_user,
             hold_ms,
             opens_in_ms,
             closes_in_ms,
+            paused,
         },
     )
 }
@@ -92,19 +137,18 @@ struct Pair<'a> {
     bench: &'a Bench,
     stand: Stand<'a>,
     model: StockModel,
-    capacity: u32,
-    units: HashMap<String, u32>,
     winners: Vec<String>,
-    orders: Vec<flash_core::ids::OrderId>,
+    /// Every order that was ever won, with its buyer.
+    orders: Vec<(OrderId, UserId)>,
 }
 
 #[test]
 fn redis_and_the_model_agree_after_every_step() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let bench = runtime.block_on(Bench::start());
-    let config = Config { cases: 60, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
+    let config = Config { cases: 100, failure_persistence: None, max_shrink_iters: 300, ..Config::default() };
     let mut runner = TestRunner::new(config);
-    let result = runner.run(&(sale(), vec(step(), 1..24)), |(sale, steps)| {
+    let result = runner.run(&(sale(), vec(step(), 1..40)), |(sale, steps)| {
         runtime.block_on(async {
             let mut pair = Pair::start(&bench, &sale).await;
             for step in &steps {
@@ -129,12 +173,11 @@ impl<'a> Pair<'a> {
             hold_ms: sale.hold_ms,
             opens_at_ms: at(sale.opens_in_ms),
             closes_at_ms: at(sale.closes_in_ms),
-            paused: false,
+            paused: sale.paused,
         };
         let stand = bench.open(terms).await;
-        let model = StockModel::new(terms);
-        let capacity = terms.capacity;
-        Self { bench, stand, model, capacity, units: HashMap::new(), winners: Vec::new(), orders: Vec::new() }
+        let model = StockModel::new(stand.fence.epoch, terms);
+        Self { bench, stand, model, winners: Vec::new(), orders: Vec::new() }
     }
 
     async fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
@@ -151,6 +194,11 @@ impl<'a> Pair<'a> {
             }
             Step::ScriptFlush => self.bench.raw::<()>(&["SCRIPT", "FLUSH"]).await,
             Step::Price(minor) => self.stand.price_minor = *minor,
+            Step::Pay { order, payment, short } => self.pay(*order, *payment, *short).await?,
+            Step::Cancel { order, who } => self.cancel(*order, *who).await?,
+            Step::Sweep { most, takeover_ms } => self.sweep(*most, *takeover_ms).await?,
+            Step::Finish { first, count, overtaken } => self.finish(*first, *count, *overtaken).await?,
+            Step::Capacity(capacity) => self.resize(*capacity).await?,
         }
         self.compare().await
     }
@@ -169,17 +217,15 @@ impl<'a> Pair<'a> {
             seq += 1;
             prop_assert_eq!(hold.seq, seq, "one step of the sequence per win");
             let user = hold.user_id.to_string();
-            if !self.units.contains_key(&user) {
-                self.winners.push(user.clone());
+            if !self.winners.contains(&user) {
+                self.winners.push(user);
             }
-            *self.units.entry(user).or_default() += hold.quantity;
-            self.orders.push(hold.order_id);
+            self.orders.push((hold.order_id, hold.user_id));
         }
         prop_assert_eq!(reserved.counters.seq, seq, "a refusal takes no sequence number");
         if reserved.counters.available == 0 {
             prop_assert_eq!(reserved.winners, self.winners.len() as u64);
-            let ends = self.orders.iter().filter_map(|order| self.model.hold(*order)).map(|hold| hold.expires_at_ms);
-            first_expiry_ms = ends.min();
+            first_expiry_ms = self.model.holds().map(|hold| hold.expires_at_ms).min();
         }
         prop_assert_eq!(reserved.first_expiry_ms, first_expiry_ms);
         Ok(())
@@ -192,47 +238,143 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
+    /// One of the orders that were won; none were, perhaps.
+    fn one_of(&self, index: usize) -> Option<(OrderId, UserId)> {
+        self.orders.get(index % self.orders.len().max(1)).copied()
+    }
+
+    async fn pay(&mut self, order: usize, payment: u8, short: bool) -> Result<(), TestCaseError> {
+        let Some((order_id, _)) = self.one_of(order) else { return Ok(()) };
+        let price = self.model.holds().find(|hold| hold.order_id == order_id).map_or(0, Hold::total_minor);
+        let payment = Payment {
+            payment_id: PaymentId::parse(&format!("pay-{payment}-{order_id}")).unwrap(),
+            amount_minor: if short { price.wrapping_sub(1) >> 1 } else { price },
+            paid_order: order_id,
+        };
+        let (gate, keys) = (&self.bench.gate, &self.stand.keys);
+        let told = gate.confirm(keys, &self.stand.fence, order_id, &payment).await.unwrap();
+        let now_ms = match &told {
+            Confirm::Settling(settlement) => settlement.at_ms,
+            Confirm::Amount(hold) => hold.expires_at_ms - 1,
+            Confirm::Expired(_) | Confirm::Gone => gate.now_ms().await.unwrap(),
+        };
+        prop_assert_eq!(told, self.model.confirm(order_id, &payment, now_ms));
+        Ok(())
+    }
+
+    async fn cancel(&mut self, order: usize, who: Option<bool>) -> Result<(), TestCaseError> {
+        let Some((order_id, owner)) = self.one_of(order) else { return Ok(()) };
+        let user_id = who.map(|theirs| if theirs { owner } else { UserId::new(owner.get() + 1_000) });
+        let (gate, keys) = (&self.bench.gate, &self.stand.keys);
+        let told = gate.cancel(keys, &self.stand.fence, order_id, user_id).await.unwrap();
+        let now_ms = match &told {
+            Cancel::Settling(settlement) => settlement.at_ms,
+            _ => gate.now_ms().await.unwrap(),
+        };
+        prop_assert_eq!(told, self.model.cancel(order_id, user_id, now_ms));
+        Ok(())
+    }
+
+    async fn sweep(&mut self, most: usize, takeover_ms: u64) -> Result<(), TestCaseError> {
+        let (gate, keys) = (&self.bench.gate, &self.stand.keys);
+        let due = gate.take_due(keys, &self.stand.fence, most, takeover_ms).await.unwrap();
+        prop_assert_eq!(&due.taken, &self.model.take_due(most, takeover_ms, due.now_ms));
+        let ends = self.model.holds().map(|hold| hold.expires_at_ms);
+        if takeover_ms == 60_000 && self.model.closing().next().is_none() {
+            prop_assert_eq!(due.next_ms, ends.min(), "when to look again");
+        }
+        Ok(())
+    }
+
+    async fn finish(&mut self, first: usize, count: usize, overtaken: bool) -> Result<(), TestCaseError> {
+        let mut some: Vec<Settlement> = self.model.closing().skip(first).take(count).cloned().collect();
+        if overtaken {
+            some.iter_mut().for_each(|settlement| settlement.token.push('0'));
+        }
+        // The same twice in one call is finished once.
+        some.extend(some.first().cloned());
+        let calls: Vec<&Settlement> = some.iter().collect();
+        if calls.is_empty() {
+            return Ok(());
+        }
+        let (gate, keys) = (&self.bench.gate, &self.stand.keys);
+        let (_, finished) = gate.finish(keys, &self.stand.fence, &calls).await.unwrap();
+        let expected = some.iter().filter(|one| self.model.finish(one.hold.order_id, &one.token)).count();
+        prop_assert_eq!(finished, expected as u64);
+        Ok(())
+    }
+
+    async fn resize(&mut self, capacity: u32) -> Result<(), TestCaseError> {
+        let before = self.model.capacity();
+        let resized = self.bench.gate.set_capacity(&self.stand.keys, &self.stand.fence, capacity).await.unwrap();
+        let done = self.model.set_capacity(capacity);
+        let counters = Counters { seq: 0, ..self.model.counters() };
+        let expected = if done { Resized::Done { before, counters } } else { Resized::Below { before, counters } };
+        prop_assert_eq!(resized, expected);
+        Ok(())
+    }
+
     /// Everything Redis keeps, read behind the gate's back.
     async fn compare(&self) -> Result<(), TestCaseError> {
         let keys = &self.stand.keys;
         let snapshot = self.stand.snapshot().await;
-        let counters = snapshot.counters;
-        prop_assert_eq!(counters, self.model.counters());
-        prop_assert_eq!(snapshot.capacity, self.capacity);
-        prop_assert_eq!(counters.available + counters.held + counters.sold, self.capacity);
-        prop_assert_eq!(snapshot.holds, self.orders.len() as u64);
+        let Counters { available, held, sold, closing, .. } = snapshot.counters;
+        prop_assert_eq!(snapshot.counters, self.model.counters());
+        prop_assert_eq!(snapshot.capacity, self.model.capacity());
+        prop_assert_eq!(available + held + sold + closing, snapshot.capacity);
         let details: HashMap<String, String> = self.bench.raw(&["HGETALL", &keys.hold]).await;
         let ends: HashMap<String, u64> = self.bench.raw(&["ZRANGE", &keys.holds, "0", "-1", "WITHSCORES"]).await;
-        prop_assert_eq!(details.len(), self.orders.len());
-        let mut held = 0;
-        for order in &self.orders {
-            let hold = self.model.hold(*order).unwrap();
-            let expected = format!(
-                "{}:{}:{}:{}:{}:{}:{}:{}",
-                hold.reservation_id,
-                hold.user_id,
-                hold.quantity,
-                hold.unit_price_minor,
-                hold.seq,
-                hold.reserved_at_ms,
-                hold.expires_at_ms,
-                hold.idempotency_key
-            );
-            prop_assert_eq!(details.get(&order.to_string()), Some(&expected));
-            prop_assert_eq!(ends.get(&order.to_string()), Some(&hold.expires_at_ms));
-            held += hold.quantity;
+        let holds: Vec<&Hold> = self.model.holds().collect();
+        prop_assert_eq!((details.len(), ends.len(), snapshot.holds), (holds.len(), holds.len(), holds.len() as u64));
+        for hold in &holds {
+            let order = hold.order_id.to_string();
+            prop_assert_eq!(details.get(&order), Some(&written(hold)));
+            prop_assert_eq!(ends.get(&order), Some(&hold.expires_at_ms));
         }
-        prop_assert_eq!(held, counters.held, "the holds add up to the counter");
+        prop_assert_eq!(holds.iter().map(|hold| hold.quantity).sum::<u32>(), held, "the holds add up to the counter");
+        let entries: HashMap<String, String> = self.bench.raw(&["HGETALL", &keys.closing]).await;
+        let begun: HashMap<String, u64> = self.bench.raw(&["ZRANGE", &keys.closings, "0", "-1", "WITHSCORES"]).await;
+        let settling: Vec<&Settlement> = self.model.closing().collect();
+        prop_assert_eq!((entries.len(), begun.len()), (settling.len(), settling.len()));
+        for one in &settling {
+            let entry = entries.get(&one.hold.order_id.to_string());
+            let expected = format!("{}:{}:{}:{}:", one.state, one.token, one.seq, one.at_ms);
+            let same = entry.is_some_and(|entry| entry.starts_with(&expected) && entry.ends_with(&written(&one.hold)));
+            prop_assert!(same, "{entry:?} instead of {one:?}");
+        }
+        let returning = settling.iter().filter(|one| one.state != OrderState::Confirmed).map(|one| one.hold.quantity);
+        prop_assert_eq!(returning.sum::<u32>(), closing, "what is on its way back adds up to the counter");
         let buyers: HashMap<String, String> = self.bench.raw(&["HGETALL", &keys.buyers]).await;
         let units: HashMap<String, u32> = buyers
             .iter()
             .map(|(user, buyer)| (user.clone(), buyer.split(':').next().unwrap().parse().unwrap()))
             .collect();
-        prop_assert_eq!(&units, &self.units, "a refusal costs no memory, a win counts against the cap");
+        let expected: HashMap<String, u32> =
+            self.model.units().map(|(user, units)| (user.to_string(), units)).collect();
+        prop_assert_eq!(
+            units,
+            expected,
+            "a refusal costs no memory, a win counts against the cap until it is given back"
+        );
         let winners: Vec<String> = self.bench.raw(&["LRANGE", &keys.winners, "0", "-1"]).await;
         prop_assert_eq!(&winners, &self.winners);
         Ok(())
     }
+}
+
+/// A hold's details as the scripts keep them.
+fn written(hold: &Hold) -> String {
+    format!(
+        "{}:{}:{}:{}:{}:{}:{}:{}",
+        hold.reservation_id,
+        hold.user_id,
+        hold.quantity,
+        hold.unit_price_minor,
+        hold.seq,
+        hold.reserved_at_ms,
+        hold.expires_at_ms,
+        hold.idempotency_key
+    )
 }
 
 fn asks(wishes: &[Wish]) -> Vec<Ask> {
