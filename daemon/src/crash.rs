@@ -1,16 +1,16 @@
 //! Crash points: named places between two steps of a protocol where a test may have the process die.
 //!
-//! Compiled in only with the feature `crash-points`; otherwise a point is nothing at all. `FLASHD_CRASH_AT=NAME` kills the
+//! Compiled in only with the feature `faults`; otherwise a point is nothing at all. `FLASHD_CRASH_AT=NAME` kills the
 //! process (as `kill -9` would: no destructor, no flush) when it comes to that point, `NAME:3` when it comes there for the
 //! third time.
 
 /// A place where the process may die.
-#[cfg(not(feature = "crash-points"))]
+#[cfg(not(feature = "faults"))]
 #[inline]
 pub(crate) const fn point(_name: &str) {}
 
 /// A place where the process may die.
-#[cfg(feature = "crash-points")]
+#[cfg(feature = "faults")]
 pub(crate) fn point(name: &str) {
     use std::sync::LazyLock;
     use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,12 +1,15 @@
 //! Whether everything adds up: what buyers were told, what the log led to in MySQL, and what Redis counts.
 //!
 //! Checked at the end of every test, whatever the test was about:
-//! * P1: told, MySQL and Redis each give away at most the capacity; available + held + sold = capacity;
+//! * P1: told, MySQL and Redis each give away at most the capacity; available + held + sold + closing = capacity;
 //! * P2: every 200 is exactly one order in MySQL, as it was told;
+//! * P3: nothing is left on its way back, and each order has ended at most once;
+//! * whoever was told that an order is paid, cancelled or to be refunded was told the truth, and no money is missing;
 //! * P4: one user and key is one reservation; P5: nobody has more than the cap;
 //! * Redis and MySQL agree order by order, the ledger with both, and its sequence numbers have no gap.
 
 use crate::buyer::Told;
+use crate::cashier::{Settled, SettledTold};
 use crate::daemon::Daemon;
 use crate::site::{PARTITIONS, Site};
 use crate::{PATIENCE, eventually};
@@ -15,6 +18,7 @@ use flash_core::order::OrderState;
 use flash_core::sale::Sku;
 use flash_stores::kafka::consumer::LogConsumer;
 use flash_stores::mysql::orders::{self, OrderRow};
+use flash_stores::mysql::skus;
 use flashd::projector::wait_for_offsets;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
@@ -23,11 +27,16 @@ use std::sync::Mutex;
 #[derive(Debug, Default)]
 pub struct Book {
     told: Mutex<Vec<Told>>,
+    settled: Mutex<Vec<SettledTold>>,
 }
 
 impl Book {
     pub(crate) fn write(&self, told: Told) {
         self.told.lock().unwrap().push(told);
+    }
+
+    pub(crate) fn settled(&self, told: SettledTold) {
+        self.settled.lock().unwrap().push(told);
     }
 
     fn read(&self) -> Vec<Told> {
@@ -56,9 +65,15 @@ struct Ledger {
 }
 
 pub(crate) async fn check(site: &Site, daemons: &[&Daemon], exceptions: Exceptions) {
-    projected(site, daemons).await;
-    let told = one_answer_per_key(&site.book.read());
     for sku in &site.skus {
+        eventually("everything to be back", || async { site.stock(sku.sku_id.get()).await.counters.closing == 0 })
+            .await;
+    }
+    projected(site, daemons).await;
+    let settled = site.book.settled.lock().unwrap().clone();
+    check_settled(site, &settled).await;
+    let told = one_answer_per_key(&site.book.read());
+    for sku in &on_sale(site).await {
         let told: Vec<&Told> = told.values().filter(|told| told.purchase.sku_id == sku.sku_id.get()).collect();
         let orders = orders_of(site, sku).await;
         check_told(sku, &told, &orders);
@@ -84,6 +99,11 @@ async fn projected(site: &Site, daemons: &[&Daemon]) {
     let topic = site.kafka.topic_events();
     let ends = ends(site, topic.clone(), PARTITIONS).await;
     wait_for_offsets(&site.db, &topic, &ends, PATIENCE).await.unwrap();
+}
+
+/// The definitions as MySQL has them now: a test may have changed them.
+async fn on_sale(site: &Site) -> Vec<Sku> {
+    skus::list(&site.db).await.unwrap().into_iter().map(|stored| stored.sku).collect()
 }
 
 async fn ends(site: &Site, topic: String, partitions: i32) -> Vec<(i32, u64)> {
@@ -120,9 +140,57 @@ async fn orders_of(site: &Site, sku: &Sku) -> BTreeMap<u64, OrderRow> {
     all
 }
 
+/// One row of `payments`.
+#[derive(Debug, sqlx::FromRow)]
+struct Payment {
+    payment_id: String,
+    paid_order_id: u64,
+    order_id: Option<u64>,
+    amount_minor: u64,
+    status: String,
+    reason: String,
+}
+
+/// Whatever was told about settling is true, every paid order has its one payment, and every payment its one fate.
+async fn check_settled(site: &Site, told: &[SettledTold]) {
+    let sql = "SELECT payment_id, paid_order_id, order_id, amount_minor, status, reason FROM payments";
+    let payments: Vec<Payment> = sqlx::query_as(sql).fetch_all(&site.sql).await.unwrap();
+    let by_id: HashMap<&str, &Payment> = payments.iter().map(|row| (row.payment_id.as_str(), row)).collect();
+    let captured: HashMap<u64, &Payment> = payments
+        .iter()
+        .filter_map(|row| Some((row.order_id?, row)))
+        .inspect(|(_, row)| assert_eq!(row.status, "CAPTURED"))
+        .collect();
+    assert_eq!(captured.len(), payments.iter().filter(|row| row.status == "CAPTURED").count(), "one payment per order");
+    let sql = "SELECT order_id, state, quantity * unit_price_minor FROM orders";
+    let orders: Vec<(u64, String, u64)> = sqlx::query_as(sql).fetch_all(&site.sql).await.unwrap();
+    for (order_id, state, price) in &orders {
+        let paid = captured.get(order_id).map(|row| row.amount_minor);
+        assert_eq!(paid, (state == "CONFIRMED").then_some(*price), "what was paid for order {order_id}, {state}");
+    }
+    let states: HashMap<u64, &str> = orders.iter().map(|(order_id, state, _)| (*order_id, state.as_str())).collect();
+    for one in told {
+        let payment = one.payment_id.as_deref().and_then(|id| by_id.get(id).copied());
+        match &one.settled {
+            Settled::Confirmed { order_id, .. } => {
+                assert_eq!(states.get(order_id), Some(&"CONFIRMED"), "{one:?}");
+                let row = payment.unwrap_or_else(|| panic!("a lost payment: {one:?}"));
+                assert_eq!((row.order_id, row.paid_order_id), (Some(*order_id), one.order_id), "{one:?}");
+            }
+            Settled::Cancelled { .. } => assert_eq!(states.get(&one.order_id), Some(&"CANCELLED"), "{one:?}"),
+            Settled::Refund(reason) => {
+                let row = payment.unwrap_or_else(|| panic!("a lost payment: {one:?}"));
+                assert_eq!((row.status.as_str(), &row.reason), ("REFUND_PENDING", reason), "{one:?}");
+            }
+            Settled::Refused(..) | Settled::Lost => {}
+        }
+    }
+}
+
 /// No win is lost, and none is told that does not exist.
 fn check_told(sku: &Sku, told: &[&Told], orders: &BTreeMap<u64, OrderRow>) {
-    let units: u32 = told.iter().map(|told| told.purchase.quantity).sum();
+    let occupies = |told: &Told| orders.get(&told.order_id).is_none_or(|row| row.state.occupies_stock());
+    let units: u32 = told.iter().filter(|told| occupies(told)).map(|told| told.purchase.quantity).sum();
     assert!(units <= sku.capacity, "SKU {}: {units} units of {} were told to buyers", sku.sku_id, sku.capacity);
     for told in told {
         let row = orders.get(&told.order_id).unwrap_or_else(|| panic!("a lost win: {told:?}"));
@@ -152,7 +220,8 @@ fn check_orders(sku: &Sku, orders: &BTreeMap<u64, OrderRow>) {
 async fn check_redis(site: &Site, sku: &Sku, orders: &BTreeMap<u64, OrderRow>, exceptions: Exceptions) -> u64 {
     let id = sku.sku_id.get();
     let counters = site.stock(id).await.counters;
-    assert_eq!(counters.available + counters.held + counters.sold, sku.capacity, "SKU {id}: {counters:?}");
+    let all = counters.available + counters.held + counters.sold + counters.closing;
+    assert_eq!(all, sku.capacity, "SKU {id}: {counters:?}");
     let details: HashMap<u64, String> = site.redis(&["HGETALL", &site.keys(id).hold]).await;
     let quantity = |details: &String| details.split(':').nth(2).unwrap().parse::<u32>().unwrap();
     assert_eq!(details.values().map(quantity).sum::<u32>(), counters.held, "SKU {id}: holds and {counters:?}");
@@ -189,6 +258,15 @@ async fn check_ledger(site: &Site, sku: &Sku, orders: &BTreeMap<u64, OrderRow>, 
     let reserved: BTreeSet<u64> =
         ledger.iter().filter(|row| row.reason == "RESERVED").map(|row| row.order_id).collect();
     assert!(reserved.iter().eq(orders.keys()), "SKU {}: an order without its reservation, or the reverse", sku.sku_id);
+    let mut ends: HashMap<u64, Vec<&str>> = HashMap::new();
+    for line in ledger.iter().filter(|line| line.reason != "RESERVED") {
+        ends.entry(line.order_id).or_default().push(&line.reason);
+    }
+    for (order_id, row) in orders {
+        let end = ends.remove(order_id).unwrap_or_default();
+        let expected: &[&str] = if row.state == OrderState::Reserved { &[] } else { &[row.state.as_str()] };
+        assert_eq!(end, expected, "order {order_id} of SKU {} has ended exactly once", sku.sku_id);
+    }
     let steps: BTreeSet<u64> = ledger.iter().map(|row| row.seq).collect();
     assert_eq!(steps.len(), ledger.len(), "SKU {}: one sequence number, two stock changes", sku.sku_id);
     if !exceptions.rebuilt {

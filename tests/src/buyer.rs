@@ -107,7 +107,7 @@ impl Said {
     pub fn is_open(&self) -> bool {
         match self {
             Self::Won(_) => false,
-            Self::Refused(answer) => answer.status == 503,
+            Self::Refused(answer) => answer.status == 503 || answer.code() == "REQUEST_IN_PROGRESS",
             Self::Lost => true,
         }
     }

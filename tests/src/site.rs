@@ -3,6 +3,7 @@
 use crate::backends::{self, Own};
 use crate::books::{Book, Exceptions};
 use crate::buyer::Buyer;
+use crate::cashier::{Cashier, SECRET};
 use crate::daemon::Daemon;
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::sale::Sku;
@@ -76,6 +77,7 @@ impl Site {
         let mut env = stack.env_map();
         env.insert("MYSQL_DATABASE".to_owned(), mysql.database.clone());
         env.insert("FLASH_NAMESPACE".to_owned(), namespace.clone());
+        env.insert("FLASH_WEBHOOK_SECRET".to_owned(), SECRET.to_owned());
         let kafka = KafkaSettings { brokers: stack.kafka().address().to_owned(), namespace: namespace.clone() };
         let redis = GateSettings { url: stack.redis().url().to_owned(), namespace, timeout: Duration::from_secs(2) };
         migrate::apply(&mysql).await.unwrap();
@@ -131,6 +133,12 @@ impl Site {
     #[must_use]
     pub fn buyer(&self, daemons: &[&Daemon]) -> Buyer {
         Buyer::new(daemons.iter().map(|daemon| daemon.api.clone()).collect(), Arc::clone(&self.book))
+    }
+
+    /// Somebody who pays and cancels at these daemons, at the first as long as it answers.
+    #[must_use]
+    pub fn cashier(&self, daemons: &[&Daemon]) -> Cashier {
+        Cashier::new(daemons.iter().map(|daemon| daemon.api.clone()).collect(), Arc::clone(&self.book))
     }
 
     /// What Redis says about a SKU, asked anew each time: the test may have restarted it.

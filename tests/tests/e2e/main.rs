@@ -4,5 +4,8 @@
 
 mod bad_bodies;
 mod bad_requests;
+mod expiry;
 mod keys;
 mod selling;
+mod settling;
+mod webhook;

@@ -7,6 +7,8 @@ mod kafka;
 mod mysql;
 mod processes;
 mod redis;
+mod settling;
+mod sweeping;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
