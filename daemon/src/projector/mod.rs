@@ -23,6 +23,7 @@ pub use catch_up::{CatchUpError, catch_up, log_ends};
 pub use status::{Handle, Snapshot};
 pub use wait::{WaitError, wait_for_fence, wait_for_offsets};
 
+use crate::clock::wall_ms as now_ms;
 use engine::{Engine, Source};
 use flash_stores::kafka::{KafkaError, KafkaSettings};
 use flash_stores::mysql::{MySqlError, MySqlSettings};
@@ -149,10 +150,4 @@ impl Drop for EngineThread {
 
 fn flatten(result: Result<Result<(), ProjectorError>, oneshot::error::RecvError>) -> Result<(), ProjectorError> {
     result.unwrap_or_else(|_| Err(ProjectorError::Thread("it panicked; see the log".into())))
-}
-
-/// Wall-clock time in milliseconds since 1970.
-fn now_ms() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
