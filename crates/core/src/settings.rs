@@ -37,7 +37,7 @@ const fn row(
 
 /// All settings of `flashd`, in the order of the default file.
 pub const SETTINGS: &[Setting] = &[
-    row("role", "FLASH_ROLE", "role", "all", "What runs in this process: all, api or worker (the projector)."),
+    row("role", "FLASH_ROLE", "role", "all", "What runs in this process: all, api or worker (projector and sweeper)."),
     row(
         "http.bind",
         "FLASH_BIND",
