@@ -8,6 +8,7 @@ use crate::lane::Deciders;
 use crate::meters::Meters;
 use crate::nodes::Ids;
 use crate::projector::Handle;
+use crate::recovery::Status;
 use flash_stores::mysql::Db;
 use std::sync::Arc;
 use std::time::Instant;
@@ -36,6 +37,8 @@ pub struct App {
     pub(crate) shop: Option<Shop>,
     /// Present if this process projects.
     pub(crate) projector: Option<Handle>,
+    /// What its coordinator does, if it has one.
+    pub(crate) recovery: Arc<Status>,
 }
 
 impl App {

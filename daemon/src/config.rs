@@ -1,5 +1,6 @@
 //! The daemon's configuration, one struct per concern, read from [`Settings`] and checked as a whole.
 
+use crate::rebuild::RebuildOptions;
 use flash_core::limits;
 use flash_core::settings::{Settings, SettingsError};
 use flash_stores::kafka::KafkaSettings;
@@ -137,6 +138,17 @@ impl Config {
         };
         config.check()?;
         Ok(config)
+    }
+
+    /// What filling Redis needs to know.
+    #[must_use]
+    pub fn rebuild_options(&self) -> RebuildOptions {
+        RebuildOptions {
+            kafka: self.kafka.clone(),
+            mysql: self.mysql.clone(),
+            redis: self.redis.clone(),
+            lease: self.epoch_lease,
+        }
     }
 
     /// Relations between settings that the promises rest on.

@@ -70,7 +70,7 @@ impl Deciders {
             reasons.push(("epoch", why));
         }
         if let Some(why) = self.fenced.recent() {
-            let hint = "if it has lost its data, run `flashctl setup`";
+            let hint = "if it has lost its data, a worker fills it anew";
             reasons.push(("stock", format!("Redis was not allowed to decide: {why}; {hint}")));
         }
     }
@@ -81,6 +81,8 @@ impl Deciders {
 pub(crate) struct Fenced {
     at_ms: AtomicU64,
     reason: ArcSwapOption<String>,
+    /// The same for the recovery, until it has taken it.
+    hint: ArcSwapOption<String>,
 }
 
 /// How long a fenced batch keeps the daemon unready. Not longer: without purchases nothing would ever clear it.
@@ -90,9 +92,20 @@ impl Fenced {
     pub(crate) fn note(&self, reason: &str) {
         let now_ms = boot_ms();
         if now_ms.saturating_sub(self.at_ms.swap(now_ms, Ordering::Relaxed)) > FENCED_MS {
-            tracing::error!(reason, "Redis may not decide stock; if it has lost its data, run `flashctl setup`");
+            tracing::error!(reason, "Redis may not decide stock; a worker fills it anew if it has lost its data");
         }
         self.reason.store(Some(Arc::new(reason.to_owned())));
+        self.hint(reason);
+    }
+
+    /// Lets the recovery look whether anything is wrong. Nothing need be: a SKU may be new and not loaded yet.
+    pub(crate) fn hint(&self, reason: &str) {
+        self.hint.store(Some(Arc::new(reason.to_owned())));
+    }
+
+    /// What the recovery was hinted at, once.
+    pub(crate) fn take_hint(&self) -> Option<String> {
+        self.hint.swap(None).map(|reason| reason.to_string())
     }
 
     fn clear(&self) {

@@ -97,7 +97,8 @@ impl Lease {
         self.suspect();
     }
 
-    fn is_fresh(&self) -> bool {
+    /// Whether what is known about epochs is fresh, open or not.
+    pub(crate) fn is_fresh(&self) -> bool {
         let start_ms = self.start_ms.load(Ordering::Acquire);
         start_ms > 0 && lease_is_fresh(start_ms, boot_ms(), self.length_ms)
     }

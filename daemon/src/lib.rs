@@ -22,6 +22,7 @@ mod lease;
 mod meters;
 mod nodes;
 mod record;
+mod recovery;
 mod service;
 mod settle;
 mod sweeper;

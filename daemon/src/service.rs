@@ -15,6 +15,7 @@ use crate::lease::Lease;
 use crate::meters::Meters;
 use crate::nodes::Ids;
 use crate::projector::{Projector, ProjectorOptions};
+use crate::recovery::{Recovery, Status};
 use crate::sweeper::Sweeper;
 use flash_stores::kafka::producer::Recorder;
 use flash_stores::mysql::Db;
@@ -103,11 +104,17 @@ pub async fn start(config: Config) -> Result<Running, ServiceError> {
     let projector = works.then(|| Projector::new(options));
     let places = Arc::new(Semaphore::new(config.http.connections_max));
     let handle = projector.as_ref().map(Projector::handle);
-    let app = App { config, started: Instant::now(), db, meters, deciders, catalog, shop, projector: handle };
+    let recovery = Arc::<Status>::default();
+    let app = App { config, started: Instant::now(), db, meters, deciders, catalog, shop, projector: handle, recovery };
     let app = Arc::new(app);
     keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app.deciders))));
     let sweeper = works.then(|| Sweeper::new(Arc::clone(&app.deciders), Arc::clone(&app.catalog)));
     let sweeper = sweeper.map(|sweeper| tokio::spawn(sweeper.run(drained.clone())));
+    if works {
+        let (options, status) = (app.config.rebuild_options(), Arc::clone(&app.recovery));
+        let recovery = Recovery::new(options, Arc::clone(&app.deciders), status);
+        keepers.push(tokio::spawn(recovery.run(draining.subscribe())));
+    }
     let projector = projector.map(|projector| tokio::spawn(project(projector, projector_stopped)));
     let admin = admin::Admin::start(admin_listener, Arc::clone(&app))?;
     let addresses = Addresses { api: api.as_ref().and_then(|api| api.local_addr().ok()), admin: admin.address() };

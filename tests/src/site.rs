@@ -110,7 +110,12 @@ impl Site {
             redis: self.redis.clone(),
             lease: LEASE,
         };
-        Rebuild::connect(options).await.unwrap().run(|_| {}).await.unwrap()
+        let rebuild = Rebuild::connect(options).await.unwrap();
+        // A worker may be at it this very moment; then this is one rebuild more.
+        let lock = rebuild.lock(crate::PATIENCE).await.unwrap().expect("the other coordinator ends");
+        let epoch = rebuild.run(|_| {}).await.unwrap();
+        lock.release().await;
+        epoch
     }
 
     /// Starts a daemon and waits until it is ready.

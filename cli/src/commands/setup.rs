@@ -12,7 +12,6 @@ use clap::Args;
 use flash_core::{sale::Sku, settings::Settings};
 use flashd::{
     config::Config,
-    rebuild::RebuildOptions,
     setup::{self, Plan, SetupError, SetupOptions, SetupReport},
 };
 
@@ -117,12 +116,7 @@ fn options(args: &SetupArgs) -> Result<SetupOptions, Failure> {
     let mut skus: Vec<Sku> = args.file.as_deref().map(sale_file::read).transpose().map_err(usage)?.unwrap_or_default();
     skus.extend(args.skus.iter().map(|flag| flag.0.clone()));
     Ok(SetupOptions {
-        parts: RebuildOptions {
-            kafka: config.kafka,
-            mysql: config.mysql,
-            redis: config.redis,
-            lease: config.epoch_lease,
-        },
+        parts: config.rebuild_options(),
         partitions: args.partitions,
         replication: args.replication,
         skus,

@@ -47,6 +47,7 @@ pub(super) fn stats(app: &App) -> Answer {
         "outcomes": outcomes,
         "selling": app.shop.as_ref().map(selling),
         "swept": app.config.role.works().then(|| app.meters.swept_so_far().collect::<std::collections::BTreeMap<_, _>>()),
+        "recovery": app.config.role.works().then(|| app.recovery.view()),
         "projector": app.projector.as_ref().map(crate::projector::Handle::snapshot),
     });
     json(Bytes::from(document.to_string()))
@@ -112,6 +113,15 @@ pub(super) fn metrics(app: &App) -> Answer {
     }
     if app.config.role.works() {
         app.meters.render_sweeping(&mut text);
+        let recovery = app.recovery.view();
+        header(&mut text, "flash_rebuilds_total", "counter", "Times this process has filled Redis anew.");
+        let _ = writeln!(text, "flash_rebuilds_total {}", recovery.rebuilds);
+        gauge(
+            &mut text,
+            "flash_rebuilding",
+            "1 while this process fills Redis anew.",
+            u64::from(recovery.step.is_some()),
+        );
     }
     if let Some(projector) = &app.projector {
         let seen = projector.snapshot();

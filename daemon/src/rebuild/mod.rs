@@ -10,6 +10,7 @@ mod inspect;
 pub use inspect::{Need, SkuStock};
 
 use crate::clock::{boot_ms, wall_ms};
+use crate::crash;
 use crate::projector::{CatchUpError, ProjectorOptions, WaitError, catch_up, wait_for_fence};
 use flash_core::epoch::{EpochRecord, EpochState, SINGLE_PRIMARY};
 use flash_core::event::{Body, Event};
@@ -17,6 +18,7 @@ use flash_core::ids::{Epoch, SkuId};
 use flash_stores::kafka::append::{AppendError, append};
 use flash_stores::kafka::epochs::{EpochReader, EpochTopicError, append_epoch};
 use flash_stores::kafka::{KafkaError, KafkaSettings, admin};
+use flash_stores::mysql::lock::NamedLock;
 use flash_stores::mysql::skus::StoredSku;
 use flash_stores::mysql::{Db, MySqlError, MySqlSettings, epochs, skus};
 use flash_stores::redis::{Fence, Gate, GateSettings, LoadError, Loader, SkuKeys, StockError};
@@ -112,6 +114,9 @@ pub enum RebuildError {
         /// Units that exist.
         capacity: u32,
     },
+    /// Another coordinator has been at work for too long.
+    #[error("somebody else has been filling Redis for {} s; look at `step` in GET /stats of the workers", .0.as_secs())]
+    Busy(Duration),
     /// A task of this process died.
     #[error("a task died: {0}")]
     Task(#[from] tokio::task::JoinError),
@@ -136,6 +141,15 @@ impl Rebuild {
         Ok(Self { options, db, gate })
     }
 
+    /// Waits until no other coordinator is at work, at most `patience`; `None` if one still is. Two at once are harmless, but
+    /// one of them works in vain.
+    ///
+    /// # Errors
+    /// [`RebuildError::MySql`].
+    pub async fn lock(&self, patience: Duration) -> Result<Option<NamedLock>, RebuildError> {
+        Ok(NamedLock::take(&self.db, "rebuild", patience).await?)
+    }
+
     /// Fills every SKU under a new epoch and opens it. Takes D and a tenth if there was an older epoch, plus the time the
     /// projection and the loading need.
     ///
@@ -153,15 +167,19 @@ impl Rebuild {
         })
         .await?;
         let announced_ms = boot_ms();
+        crash::point("rebuild.announced");
         let fence = Fence { epoch, replid: self.gate.replid().await? };
         let skus = skus::list(&self.db).await?;
         self.close_all(&skus, &fence).await?;
+        crash::point("rebuild.closed");
         if seen.0 > 0 {
             self.wait_for_leases(announced_ms, &progress).await;
         }
         self.append_fences(epoch).await?;
+        crash::point("rebuild.fenced");
         progress(Progress::Projecting);
         self.project_fences(epoch).await?;
+        crash::point("rebuild.projected");
         let ids: Vec<SkuId> = skus.iter().map(|stored| stored.sku.sku_id).collect();
         // Marked before the first unit can be sold, so that "never loaded" can be believed whatever dies.
         skus::mark_loaded(&self.db, &ids, epoch).await?;
@@ -170,8 +188,10 @@ impl Rebuild {
             self.fill(&stored.sku, &fence).await?;
         }
         progress(Progress::Loading { done: skus.len(), all: skus.len() });
+        crash::point("rebuild.loaded");
         let replids = BTreeMap::from([(SINGLE_PRIMARY.to_owned(), fence.replid)]);
         self.append_epoch(EpochRecord { epoch, state: EpochState::Open, replids, at_ms: wall_ms() }).await?;
+        crash::point("rebuild.opened");
         progress(Progress::Opened(epoch));
         Ok(epoch)
     }

@@ -11,7 +11,6 @@ use flash_core::outcome::Refusal;
 use flash_core::payment::{Payment, RefundReason};
 use flash_core::settlement::{Confirm, Settlement};
 use flash_core::stock::{Ask, Decision};
-use flash_stores::mysql::payments;
 use flash_stores::redis::{Batch, Fate};
 
 impl Settler<'_> {
@@ -84,7 +83,7 @@ impl Settler<'_> {
     }
 
     async fn rebooked_before(&self, found: &Found, rebooked: OrderId, payment: &Payment) -> Result<Fated, Refusal> {
-        let known = payments::get(&self.app.db, &payment.payment_id).await.map_err(|_| Refusal::ViewUnavailable)?;
+        let known = self.payment_row(&payment.payment_id).await?;
         match known.and_then(|row| row.order_id) {
             Some(order_id) => self.told(Fated::Rebooked { order_id, replayed: true }),
             None if self.row(rebooked).await?.state.occupies_stock() => Err(Refusal::OrderPending),

@@ -20,7 +20,10 @@ use crate::http::orders_may_still_come;
 use flash_core::event::Order;
 use flash_core::ids::{OrderId, SkuId};
 use flash_core::outcome::Refusal;
+use flash_core::payment::PaymentId;
 use flash_stores::mysql::orders::{self, OrderRow};
+use flash_stores::mysql::payments;
+use flash_stores::mysql::projection::PaymentRow;
 use flash_stores::redis::{Fence, SkuKeys, StockError};
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,6 +77,14 @@ impl<'a> Settler<'a> {
             Ok(Ok((Some(row), _))) => Ok(row),
             Ok(Ok((None, true))) => Err(Refusal::OrderPending),
             Ok(Ok((None, false))) => Err(Refusal::OrderNotFound),
+            Ok(Err(_)) | Err(_) => Err(Refusal::ViewUnavailable),
+        }
+    }
+
+    /// What MySQL knows of a payment.
+    async fn payment_row(&self, payment_id: &PaymentId) -> Result<Option<PaymentRow>, Refusal> {
+        match tokio::time::timeout(VIEW_TIMEOUT, payments::get(&self.app.db, payment_id)).await {
+            Ok(Ok(row)) => Ok(row),
             Ok(Err(_)) | Err(_) => Err(Refusal::ViewUnavailable),
         }
     }

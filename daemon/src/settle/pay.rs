@@ -7,7 +7,6 @@ use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
 use flash_core::payment::{PayRequest, Payment, RefundReason};
 use flash_core::settlement::{Confirm, Settlement, order_of};
-use flash_stores::mysql::payments;
 use flash_stores::redis::Fate;
 
 impl Settler<'_> {
@@ -85,7 +84,7 @@ impl Settler<'_> {
 
     /// Redis has forgotten the order: it was settled, and MySQL knows how, or will in a moment.
     async fn settled_before(&self, found: &Found, payment: &Payment, sender: Sender) -> Result<Fated, Refusal> {
-        let known = payments::get(&self.app.db, &payment.payment_id).await.map_err(|_| Refusal::ViewUnavailable)?;
+        let known = self.payment_row(&payment.payment_id).await?;
         if let Some(row) = known {
             if row.payment.paid_order != found.order_id {
                 return Err(Refusal::PaymentReused { order_id: row.payment.paid_order });

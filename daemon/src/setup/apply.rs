@@ -2,15 +2,19 @@
 //! topics, definitions, and stock last.
 
 use super::{Plan, SetupError, SetupOptions};
-use crate::rebuild::{self, Need, Rebuild, SkuStock};
+use crate::rebuild::{self, Need, Rebuild, RebuildError, SkuStock};
 use flash_core::ids::SkuId;
 use flash_core::sale::Sku;
 use flash_stores::kafka::admin::{self, Created};
 use flash_stores::mysql::{Db, migrate, skus};
 use std::collections::HashSet;
+use std::time::Duration;
 
 /// Definitions written between two reports of progress.
 const SKUS_PER_STEP: usize = 1_000;
+
+/// How long another coordinator may take to finish.
+const OTHERS_PATIENCE: Duration = Duration::from_secs(120);
 
 /// What is happening, for people who wait.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +88,18 @@ async fn write_skus(
 /// Looks again, because MySQL now holds the new definitions and time has passed, and does what Redis needs.
 async fn fill(options: &SetupOptions, progress: &impl Fn(SetupProgress)) -> Result<(), SetupError> {
     let rebuild = Rebuild::connect(options.parts.clone()).await?;
+    // A worker may be filling Redis this very moment.
+    let lock = rebuild.lock(OTHERS_PATIENCE).await?.ok_or(RebuildError::Busy(OTHERS_PATIENCE))?;
+    let filled = fill_alone(options, &rebuild, progress).await;
+    lock.release().await;
+    filled
+}
+
+async fn fill_alone(
+    options: &SetupOptions,
+    rebuild: &Rebuild,
+    progress: &impl Fn(SetupProgress),
+) -> Result<(), SetupError> {
     let (need, stocks) = rebuild.inspect().await?;
     let told = |step| progress(SetupProgress::Stock(step));
     match need {

@@ -57,7 +57,7 @@ impl Sweep {
         match error {
             StockError::Fenced(reason) => {
                 self.deciders.lease.suspect();
-                self.deciders.fenced.note(reason);
+                self.deciders.fenced.hint(reason);
             }
             error => tracing::debug!(sku = %self.sku_id, %error, "a SKU could not be swept"),
         }

@@ -8,6 +8,7 @@ pub mod audit;
 pub mod epochs;
 mod error;
 mod insert;
+pub mod lock;
 pub mod migrate;
 pub mod nodes;
 pub mod offsets;

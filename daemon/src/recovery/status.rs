@@ -1,0 +1,80 @@
+//! What the coordinator of this process is doing, for `/stats` and `/metrics`.
+
+use crate::clock::boot_ms;
+use crate::rebuild::Progress;
+use flash_core::ids::Epoch;
+use serde::Serialize;
+use std::sync::{Mutex, PoisonError};
+
+/// Shared with the admin plane.
+#[derive(Debug, Default)]
+pub(crate) struct Status(Mutex<View>);
+
+/// A look at the coordinator.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct View {
+    /// What it is doing; `None` while all is well.
+    pub(crate) step: Option<String>,
+    /// Why it began, this time or the last.
+    pub(crate) reason: Option<String>,
+    /// Rebuilds that were finished by this process.
+    pub(crate) rebuilds: u64,
+    /// How long the last one took, in milliseconds.
+    pub(crate) last_took_ms: Option<u64>,
+    /// The epoch it opened.
+    pub(crate) last_epoch: Option<Epoch>,
+    /// Why the last attempt failed, if it did.
+    pub(crate) last_error: Option<String>,
+    #[serde(skip)]
+    began_ms: u64,
+}
+
+impl Status {
+    pub(crate) fn view(&self) -> View {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut View)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn began(&self, reason: &str) {
+        self.change(|view| {
+            view.began_ms = boot_ms();
+            view.reason = Some(reason.to_owned());
+            view.step = Some("announcing".to_owned());
+        });
+    }
+
+    pub(super) fn note(&self, progress: &Progress) {
+        let step = match progress {
+            Progress::Began(epoch) => format!("epoch {epoch}: closing the stock"),
+            Progress::WaitingForLeases(wait) => format!("waiting {:.1} s for older leases to end", wait.as_secs_f64()),
+            Progress::Projecting => "projecting up to the fences".to_owned(),
+            Progress::Loading { done, all } => format!("loading: {done} of {all} SKUs"),
+            Progress::Opened(epoch) => format!("epoch {epoch} is open"),
+        };
+        if !matches!(progress, Progress::Loading { done, all } if done != all && *done > 0) {
+            tracing::info!(step, "rebuild");
+        }
+        self.change(|view| view.step = Some(step));
+    }
+
+    pub(super) fn done(&self, epoch: Epoch) {
+        self.change(|view| {
+            view.step = None;
+            view.last_error = None;
+            view.rebuilds += 1;
+            view.last_epoch = Some(epoch);
+            view.last_took_ms = Some(boot_ms().saturating_sub(view.began_ms));
+        });
+    }
+
+    pub(super) fn failed(&self, error: &str) {
+        self.change(|view| {
+            view.step = None;
+            view.last_error = Some(error.to_owned());
+        });
+    }
+}
