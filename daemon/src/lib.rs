@@ -4,6 +4,7 @@
 //! projector, the stock loader and the admin plane; service ties them together.
 
 pub mod config;
+pub mod dead_letters;
 pub mod projector;
 pub mod rebuild;
 pub mod setup;

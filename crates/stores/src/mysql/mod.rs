@@ -5,6 +5,7 @@
 //! strict mode, in UTC, at READ COMMITTED.
 
 pub mod audit;
+pub mod dead_letters;
 pub mod epochs;
 mod error;
 mod insert;
@@ -12,6 +13,7 @@ pub mod migrate;
 pub mod nodes;
 pub mod offsets;
 pub mod orders;
+pub mod payments;
 pub mod projection;
 mod settings;
 pub mod skus;
