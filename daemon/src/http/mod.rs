@@ -1,6 +1,7 @@
 //! The purchase API: routing and the shape of answers. Knows nothing about stock.
 
 mod body;
+mod orders;
 pub(crate) mod problem;
 mod purchase;
 mod read;
@@ -26,6 +27,7 @@ enum Route<'a> {
     Purchase,
     Skus,
     Sku(&'a str),
+    Orders,
     Order(&'a str),
     Health,
 }
@@ -39,6 +41,7 @@ impl<'a> Route<'a> {
         match rest {
             "purchase" => Some(Self::Purchase),
             "skus" => Some(Self::Skus),
+            "orders" => Some(Self::Orders),
             _ => match rest.split_once('/')? {
                 ("skus", id) => Some(Self::Sku(id)),
                 ("orders", id) => Some(Self::Order(id)),
@@ -50,7 +53,7 @@ impl<'a> Route<'a> {
     const fn method(&self) -> Method {
         match self {
             Self::Purchase => Method::POST,
-            Self::Skus | Self::Sku(_) | Self::Order(_) | Self::Health => Method::GET,
+            Self::Skus | Self::Sku(_) | Self::Orders | Self::Order(_) | Self::Health => Method::GET,
         }
     }
 }
@@ -69,7 +72,8 @@ pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -
         Route::Purchase => purchase::handle(app, shop, request).await,
         Route::Skus => read::skus(shop),
         Route::Sku(id) => read::sku(shop, id).await,
-        Route::Order(id) => read::order(app, shop, id).await,
+        Route::Orders => orders::of_user(app, request.uri().query()).await,
+        Route::Order(id) => orders::one(app, shop, id).await,
         Route::Health => read::health(app),
     }
 }

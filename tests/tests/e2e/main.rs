@@ -5,4 +5,5 @@
 mod bad_bodies;
 mod bad_requests;
 mod keys;
+mod orders;
 mod selling;
