@@ -114,21 +114,23 @@ impl Try<'_> {
         tx.record_replay(self.origin, written.as_ref().err().map(String::as_str), self.by).await?;
         tx.commit().await?;
         Ok(match written {
-            Ok((Effect::Applied, epoch)) => Outcome::Applied { refilled_since: position.fence_epoch > epoch },
+            Ok((Effect::Applied, record)) => {
+                Outcome::Applied { refilled_since: record.is_missed_by(position.fence_epoch) }
+            }
             Ok((Effect::Void, _)) => Outcome::Void,
             Err(error) => Outcome::Failed(error),
         })
     }
 
     /// Writes the rows, or none of them.
-    async fn write(&self, tx: &mut ProjectionTx) -> Result<Result<(Effect, Epoch), String>, MySqlError> {
+    async fn write(&self, tx: &mut ProjectionTx) -> Result<Result<(Effect, &LateRecord), String>, MySqlError> {
         let record = match self.record {
             Ok(record) => record,
             Err(error) => return Ok(Err(error.clone())),
         };
         tx.mark().await?;
         match record.write(tx).await {
-            Ok(effect) => Ok(Ok((effect, record.epoch()))),
+            Ok(effect) => Ok(Ok((effect, record))),
             Err(error @ MySqlError::Data(_)) => {
                 tx.back_to_mark().await?;
                 Ok(Err(error.to_string()))

@@ -19,7 +19,8 @@ pub(crate) struct LateRecord {
     batch: Batch,
     positions: Positions,
     topic: String,
-    epoch: Epoch,
+    /// The epoch under which it moved stock; none if it moved none.
+    stock_epoch: Option<Epoch>,
 }
 
 /// What applying it came to.
@@ -46,14 +47,14 @@ impl LateRecord {
             let text = "a fence cannot be applied late: what stands behind it was not void when it was passed";
             return Err(text.to_owned());
         }
-        let epoch = event.epoch;
+        let stock_epoch = matches!(event.body, Body::Order { .. }).then_some(event.epoch);
         let positions = Positions::at(letter.partition, letter.offset, letter.fence_epoch);
-        Ok(Self { batch, positions, topic: letter.topic.clone(), epoch })
+        Ok(Self { batch, positions, topic: letter.topic.clone(), stock_epoch })
     }
 
-    /// The epoch it was decided under.
-    pub(crate) const fn epoch(&self) -> Epoch {
-        self.epoch
+    /// Whether a Redis that was filled when this fence was passed does not know of it.
+    pub(crate) fn is_missed_by(&self, fence: Epoch) -> bool {
+        self.stock_epoch.is_some_and(|epoch| fence > epoch)
     }
 
     /// Writes its rows into a transaction that holds its partition.

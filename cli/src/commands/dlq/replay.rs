@@ -147,7 +147,8 @@ impl Results {
         let refilled = self.count(|outcome| matches!(outcome, Outcome::Applied { refilled_since: true }));
         if refilled > 0 {
             terminal.talk(&format!(
-                "{refilled} were decided before Redis was last filled, so its stock does not know of them: reconcile it"
+                "Redis has been filled since without {refilled} of these events: it may sell their units again until it is \
+                 reconciled"
             ));
         }
         let [applied, void, failed, refused] = self.counts();

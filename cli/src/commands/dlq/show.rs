@@ -48,7 +48,7 @@ fn text(letter: &Letter, terminal: &Terminal) -> Result<(), Failure> {
         ("origin", letter.origin().to_string()),
         ("status", view::word(letter.status())),
         ("replays", letter.attempts().to_string()),
-        ("parked", format!("{}, {} times", utc(parked.parked_at_ms), letter.copies)),
+        ("parked", parked_at(letter)),
         ("record of", utc(parked.timestamp_ms)),
         ("behind fence", parked.fence_epoch.to_string()),
         ("error", parked.error.clone()),
@@ -68,6 +68,11 @@ fn text(letter: &Letter, terminal: &Terminal) -> Result<(), Failure> {
         (None, hex) => lines.push(("payload, hex", hex.clone().unwrap_or_default())),
     }
     lines.iter().try_for_each(|(name, value)| terminal.answer(&format!("{name:<13} {}", harmless(value))))
+}
+
+fn parked_at(letter: &Letter) -> String {
+    let at = utc(letter.parked.parked_at_ms);
+    if letter.copies > 1 { format!("{at}, for the {}. time", letter.copies) } else { at }
 }
 
 fn json(letter: &Letter) -> Value {
