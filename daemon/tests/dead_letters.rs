@@ -120,6 +120,27 @@ async fn what_has_ended_meanwhile_stays_ended() {
     site.assert_balanced().await;
 }
 
+/// The order's row is written before its payment is refused; only the attempt may remain of both.
+#[tokio::test]
+async fn what_is_refused_half_way_leaves_only_the_attempt() {
+    let site = Site::new(1).await;
+    let desk = Desk::open(&site.options);
+    let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON payments FOR EACH ROW \
+                   SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'no money'";
+    sqlx::raw_sql(trigger).execute(&site.sql).await.unwrap();
+    site.events(&[event(1, 1, Reserved), event(1, 1, Confirmed)]).await;
+    let before = shelf(&site, &desk).await;
+    let failed = desk.replay(letter_at(&before, 1), &by("too early"), false).await.unwrap();
+    assert!(matches!(&failed, Outcome::Failed(error) if error.contains("no money")), "{failed:?}");
+    assert_eq!(orders::get(&site.db, OrderId::new(1)).await.unwrap().unwrap().state, Reserved);
+    assert_eq!(site.number("SELECT COUNT(*) FROM inventory_audit").await, 1);
+    assert_eq!(site.number("SELECT COUNT(*) FROM dead_letters WHERE attempts = 1 AND status = 'WAITING'").await, 1);
+    repair(&site).await;
+    assert_eq!(desk.replay(letter_at(&before, 1), &by("repaired"), false).await.unwrap(), APPLIED);
+    assert_eq!(orders::get(&site.db, OrderId::new(1)).await.unwrap().unwrap().state, Confirmed);
+    site.assert_balanced().await;
+}
+
 /// The void rule is judged where the letter came from, not where the partition stands today.
 #[tokio::test]
 async fn a_letter_is_judged_by_the_fence_before_it() {
