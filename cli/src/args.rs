@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{demo::DemoArgs, loadtest::LoadtestArgs, setup::SetupArgs, up::UpArgs};
+use crate::commands::{
+    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, setup::SetupArgs, up::UpArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,7 +14,9 @@ Examples:
   flashctl up --kafka apache           with Apache Kafka as the broker
   flashctl up -o json                  one line on stdout when ready: addresses and environment
   flashctl setup --sku 1=1000@49.00    tables, topics, and 1,000 tickets on sale
-  flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true";
+  flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
+  flashctl payments --refund-pending   money that has to be given back
+  flashctl dlq list                    events that could not be applied";
 
 /// Operate a flash sale.
 #[derive(Debug, Parser)]
@@ -37,6 +41,8 @@ pub(crate) enum Command {
     Demo(DemoArgs),
     Setup(SetupArgs),
     Loadtest(Box<LoadtestArgs>),
+    Payments(PaymentsArgs),
+    Dlq(DlqArgs),
 }
 
 /// Form of the answer.
@@ -72,11 +78,12 @@ mod tests {
 
     #[test]
     fn help_leads_with_examples() {
-        let help = Cli::command().render_long_help().to_string();
-        assert!(help.starts_with("Examples:"), "{help}");
-        for command in Cli::command().get_subcommands_mut() {
-            let help = command.render_long_help().to_string();
-            assert!(help.starts_with("Examples:"), "{}: {help}", command.get_name());
-        }
+        check_help(&mut Cli::command());
+    }
+
+    fn check_help(command: &mut clap::Command) {
+        let help = command.render_long_help().to_string();
+        assert!(help.starts_with("Examples:"), "{}: {help}", command.get_name());
+        command.get_subcommands_mut().for_each(check_help);
     }
 }

@@ -3,12 +3,15 @@
 //! stdout carries the answer and nothing else; the talk goes to stderr. See [`exit`] for the codes.
 
 mod args;
+mod ask;
 mod commands;
 mod exit;
 mod http;
 mod interrupt;
+mod plain;
 mod report;
 mod sale_file;
+mod servers;
 mod site;
 mod terminal;
 mod verdict;

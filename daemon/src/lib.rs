@@ -5,6 +5,7 @@
 //! them together.
 
 pub mod config;
+pub mod dead_letters;
 pub mod projector;
 pub mod rebuild;
 pub mod setup;

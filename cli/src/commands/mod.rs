@@ -1,7 +1,9 @@
 //! One file per command. To add one: its module here, its variant in [`crate::args::Command`], its line below.
 
 pub(crate) mod demo;
+pub(crate) mod dlq;
 pub(crate) mod loadtest;
+pub(crate) mod payments;
 pub(crate) mod setup;
 pub(crate) mod up;
 
@@ -14,5 +16,7 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Setup(args) => setup::command(args, terminal).await,
         Command::Demo(args) => demo::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
+        Command::Payments(args) => payments::command(args, terminal).await,
+        Command::Dlq(args) => dlq::command(args, terminal).await,
     }
 }

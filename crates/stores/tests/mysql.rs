@@ -3,12 +3,14 @@
 use flash_core::event::Order;
 use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
 use flash_core::order::OrderState;
+use flash_core::payment::{Payment, PaymentId, RefundReason};
 use flash_core::sale::Sku;
 use flash_stack::{Stack, StackOptions};
 use flash_stores::mysql::nodes::{self, NodeError};
 use flash_stores::mysql::orders::OrderRow;
-use flash_stores::mysql::projection::{Advance, LedgerRow, ProjectionTx, Rows, VoidedRow};
-use flash_stores::mysql::{Db, MySqlError, MySqlSettings, epochs, migrate, offsets, orders, skus};
+use flash_stores::mysql::payments::PaymentFilter;
+use flash_stores::mysql::projection::{Advance, LedgerRow, PaymentRow, ProjectionTx, Rows, VoidedRow};
+use flash_stores::mysql::{Db, MySqlError, MySqlSettings, epochs, migrate, offsets, orders, payments, skus};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -225,4 +227,60 @@ async fn definitions_change_but_never_their_capacity() {
     let stored = &skus::list(&db).await.unwrap()[0];
     assert_eq!((stored.sku.capacity, stored.sku.price_minor, stored.version), (100, 1, 2));
     assert_eq!(stored.loaded_epoch, Some(Epoch(3)));
+}
+
+fn paid(number: u64, refund: Option<RefundReason>) -> PaymentRow {
+    let payment_id = PaymentId::parse(&format!("pay-{number:03}")).expect("an id");
+    let paid_order = OrderId::new(number + 1);
+    PaymentRow {
+        payment: Payment { payment_id, amount_minor: 100 + number, paid_order },
+        order_id: refund.is_none().then_some(paid_order),
+        user_id: UserId::new(9),
+        sku_id: SkuId::new(number % 2 + 1),
+        refund,
+        epoch: Epoch(1),
+        // Several at the same time, so that a page may end among them.
+        at_ms: number / 4,
+    }
+}
+
+#[tokio::test]
+async fn payments_come_newest_first_without_a_gap_between_pages() {
+    let (db, _) = database().await;
+    let reason = |number: u64| number.is_multiple_of(3).then_some(RefundReason::Expired);
+    let all: Vec<PaymentRow> = (0..40).map(|number| paid(number, reason(number))).collect();
+    offsets::open(&db, TOPIC, &[0]).await.unwrap();
+    write(&db, &Rows { payments: all.clone(), ..Rows::default() }).await;
+    let filters = [
+        PaymentFilter::default(),
+        PaymentFilter { refund_pending: true, ..PaymentFilter::default() },
+        PaymentFilter { sku_id: Some(SkuId::new(2)), ..PaymentFilter::default() },
+        PaymentFilter { refund_pending: true, sku_id: Some(SkuId::new(1)), order_id: None },
+        PaymentFilter { order_id: Some(OrderId::new(8)), ..PaymentFilter::default() },
+        PaymentFilter { order_id: Some(OrderId::new(404)), ..PaymentFilter::default() },
+    ];
+    for filter in filters {
+        let wanted = |row: &&PaymentRow| {
+            (!filter.refund_pending || row.refund.is_some())
+                && filter.sku_id.is_none_or(|sku| sku == row.sku_id)
+                && filter.order_id.is_none_or(|order| order == row.payment.paid_order || Some(order) == row.order_id)
+        };
+        let mut expected: Vec<PaymentRow> = all.iter().filter(wanted).cloned().collect();
+        expected.reverse();
+        let mut got: Vec<PaymentRow> = Vec::new();
+        loop {
+            let after = got.last().map(|row| (row.at_ms, &row.payment.payment_id));
+            let page = payments::page(&db, &filter, after, 3).await.unwrap();
+            if page.is_empty() {
+                break;
+            }
+            got.extend(page);
+        }
+        assert_eq!(got, expected, "{filter:?}");
+        let totals = payments::totals(&db, &filter).await.unwrap();
+        assert_eq!(totals.iter().map(|total| total.count).sum::<u64>(), expected.len() as u64, "{totals:?}");
+        let sum: u64 = expected.iter().map(|row| row.payment.amount_minor).sum();
+        assert_eq!(totals.iter().map(|total| total.amount_minor).sum::<u64>(), sum, "{totals:?}");
+    }
+    assert_eq!(payments::of_order(&db, OrderId::new(8)).await.unwrap(), [paid(7, None)]);
 }

@@ -1,6 +1,7 @@
 //! The purchase API: routing and the shape of answers. Knows nothing about stock.
 
 mod body;
+mod orders;
 pub(crate) mod problem;
 mod purchase;
 mod read;
@@ -9,7 +10,7 @@ mod settle;
 mod twins;
 mod webhook;
 
-pub(crate) use read::orders_may_still_come;
+pub(crate) use orders::may_still_come;
 pub(crate) use serve::{Connections, serve};
 pub(crate) use twins::Twins;
 pub(crate) use webhook::Webhook;
@@ -35,6 +36,7 @@ enum Route<'a> {
     Purchase,
     Skus,
     Sku(&'a str),
+    Orders,
     Order(&'a str),
     Pay(&'a str),
     Cancel(&'a str),
@@ -51,6 +53,7 @@ impl<'a> Route<'a> {
         match rest {
             "purchase" => Some(Self::Purchase),
             "skus" => Some(Self::Skus),
+            "orders" => Some(Self::Orders),
             "payments/webhook" => Some(Self::Webhook),
             _ => match rest.split_once('/')? {
                 ("skus", id) => Some(Self::Sku(id)),
@@ -68,7 +71,7 @@ impl<'a> Route<'a> {
     const fn method(&self) -> Method {
         match self {
             Self::Purchase | Self::Pay(_) | Self::Cancel(_) | Self::Webhook => Method::POST,
-            Self::Skus | Self::Sku(_) | Self::Order(_) | Self::Health => Method::GET,
+            Self::Skus | Self::Sku(_) | Self::Orders | Self::Order(_) | Self::Health => Method::GET,
         }
     }
 }
@@ -87,7 +90,8 @@ pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -
         Route::Purchase => purchase::handle(app, shop, request).await,
         Route::Skus => read::skus(shop),
         Route::Sku(id) => read::sku(shop, id).await,
-        Route::Order(id) => read::order(app, shop, id).await,
+        Route::Orders => orders::of_user(app, request.uri().query()).await,
+        Route::Order(id) => orders::one(app, shop, id).await,
         Route::Pay(id) => {
             let id = id.to_owned();
             settle::pay(app, shop, &id, request).await

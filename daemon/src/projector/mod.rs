@@ -8,20 +8,24 @@
 //! One rule makes it simple: a batch that could not be written is not kept and retried, it is dropped and read again. After
 //! an outage, a rebalance or a lost compare-and-set the positions come from MySQL afresh and reading starts there.
 //!
-//! Order of the modules is the order of the data: batch → fold → write, driven by engine.
+//! Order of the modules is the order of the data: batch → fold → write, driven by engine. Beside it `late` applies one
+//! record that was parked, through the same fold and the same statements.
 
 mod batch;
 mod catch_up;
 mod engine;
 mod fold;
+mod late;
 mod position;
 mod status;
 mod wait;
 mod write;
 
 pub use catch_up::{CatchUpError, catch_up, log_ends};
+pub(crate) use late::{Effect, LateRecord};
 pub use status::{Handle, Snapshot};
 pub use wait::{WaitError, wait_for_fence, wait_for_offsets};
+pub(crate) use write::in_time;
 
 use crate::clock::wall_ms as now_ms;
 use engine::{Engine, Source};

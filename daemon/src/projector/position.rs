@@ -38,6 +38,12 @@ impl Positions {
         Self(rows.iter().map(|row| (row.partition, position(row))).collect())
     }
 
+    /// One partition at one of its records, behind this fence.
+    pub(super) fn at(partition: i32, offset: u64, fence: Epoch) -> Self {
+        let position = Position { next: offset, fence, applied_ms: 0, end: offset, read_out: 0 };
+        Self(BTreeMap::from([(partition, position)]))
+    }
+
     pub(super) fn get(&self, partition: i32) -> Option<&Position> {
         self.0.get(&partition)
     }

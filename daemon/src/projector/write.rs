@@ -5,6 +5,8 @@ use super::fold::Fold;
 use super::position::Positions;
 use super::status::Status;
 use super::{ProjectorError, now_ms};
+use flash_core::event::Body;
+use flash_core::ids::Epoch;
 use flash_stores::kafka::dead_letter::{DEAD_LETTER_VERSION, DeadLetter, DeadLetters};
 use flash_stores::mysql::projection::{Advance, ProjectionTx};
 use flash_stores::mysql::{Db, MySqlError};
@@ -36,7 +38,7 @@ impl Writer {
         let mut parts: Vec<Range<usize>> = Vec::new();
         parts.push(0..batch.entries.len());
         while let Some(part) = parts.pop() {
-            self.park_poison(batch, part.clone())?;
+            self.park_poison(batch, part.clone(), positions)?;
             let entries = batch.entries.get(part.clone()).unwrap_or_default();
             let error = match self.commit(entries, positions).await {
                 Ok(()) => continue,
@@ -81,9 +83,14 @@ impl Writer {
         Ok(())
     }
 
-    /// Parks what cannot be applied before its offset is passed.
-    fn park_poison(&mut self, batch: &mut Batch, part: Range<usize>) -> Result<(), ProjectorError> {
-        for index in part {
+    /// Parks what cannot be applied before its offset is passed. `positions` stand at the beginning of the part.
+    fn park_poison(
+        &mut self,
+        batch: &mut Batch,
+        part: Range<usize>,
+        positions: &Positions,
+    ) -> Result<(), ProjectorError> {
+        for index in part.clone() {
             let Some(entry) = batch.entries.get(index) else { continue };
             let Err(error) = &entry.event else { continue };
             if entry.parked {
@@ -97,6 +104,7 @@ impl Writer {
                 offset: entry.offset,
                 timestamp_ms: entry.timestamp_ms,
                 parked_at_ms: now_ms(),
+                fence_epoch: fence_before(batch.entries.get(part.start..index).unwrap_or_default(), entry, positions),
                 error: error.clone(),
                 payload_text: None,
                 payload_hex: None,
@@ -111,7 +119,17 @@ impl Writer {
     }
 }
 
-async fn in_time<T>(work: impl Future<Output = Result<T, MySqlError>>) -> Result<T, ProjectorError> {
+/// The newest fence that stands before `entry`: the one that was passed, or one among the entries since.
+fn fence_before(since: &[Entry], entry: &Entry, positions: &Positions) -> Epoch {
+    let passed = positions.get(entry.partition).map_or(Epoch(0), |position| position.fence);
+    let events =
+        since.iter().filter(|other| other.partition == entry.partition).filter_map(|it| it.event.as_ref().ok());
+    let fences = events.filter(|event| matches!(event.body, Body::Fence)).map(|event| event.epoch);
+    fences.fold(passed, Epoch::max)
+}
+
+/// Gives up on a database that does not answer.
+pub(crate) async fn in_time<T>(work: impl Future<Output = Result<T, MySqlError>>) -> Result<T, ProjectorError> {
     match tokio::time::timeout(STALL_TIMEOUT, work).await {
         Ok(result) => Ok(result?),
         Err(_) => Err(ProjectorError::Stalled),

@@ -16,7 +16,7 @@ pub(crate) use fate::{Fated, Sender};
 pub(crate) use publish::{finish, publish};
 
 use crate::app::{App, Shop};
-use crate::http::orders_may_still_come;
+use crate::http::may_still_come;
 use flash_core::event::Order;
 use flash_core::ids::{OrderId, SkuId};
 use flash_core::outcome::Refusal;
@@ -70,7 +70,7 @@ impl<'a> Settler<'a> {
     async fn row(&self, order_id: OrderId) -> Result<OrderRow, Refusal> {
         let look = async {
             // Whether it may still come is judged before it is looked for: see the order look-up.
-            let pending = orders_may_still_come(self.app, self.shop, order_id).await?;
+            let pending = may_still_come(self.app, self.shop, order_id).await?;
             Ok::<_, flash_stores::mysql::MySqlError>((orders::get(&self.app.db, order_id).await?, pending))
         };
         match tokio::time::timeout(VIEW_TIMEOUT, look).await {

@@ -6,6 +6,7 @@ mod bad_bodies;
 mod bad_requests;
 mod expiry;
 mod keys;
+mod orders;
 mod selling;
 mod settling;
 mod webhook;

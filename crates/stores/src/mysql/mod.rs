@@ -5,6 +5,7 @@
 //! strict mode, in UTC, at READ COMMITTED.
 
 pub mod audit;
+pub mod dead_letters;
 pub mod epochs;
 mod error;
 mod insert;

@@ -1,5 +1,6 @@
-//! Reading orders as the projection has them. Writing them is the projector's business alone (`projection`).
+//! Reading orders, and what the ledger has of them, as the projection has them. Writing them is the projector's business alone (`projection`).
 
+use super::projection::LedgerRow;
 use super::{Db, MySqlError};
 use flash_core::event::Order;
 use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
@@ -31,6 +32,48 @@ pub async fn get(db: &Db, order_id: OrderId) -> Result<Option<OrderRow>, MySqlEr
     let sql = format!("SELECT {COLUMNS} FROM orders WHERE order_id = ?");
     let row = sqlx::query(AssertSqlSafe(sql)).bind(order_id.get()).fetch_optional(db.pool()).await?;
     row.as_ref().map(read).transpose()
+}
+
+/// One order by its id, with what the ledger has of it, oldest first. Read by one statement, so the two agree.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn get_with_history(db: &Db, order_id: OrderId) -> Result<Option<(OrderRow, Vec<LedgerRow>)>, MySqlError> {
+    let sql = format!(
+        "SELECT o.*, h_reason, h_seq, h_delta, h_epoch, h_partition, h_offset, h_at_ms \
+         FROM (SELECT {COLUMNS} FROM orders WHERE order_id = ?) AS o \
+         LEFT JOIN (SELECT order_id AS h_order, reason AS h_reason, seq AS h_seq, delta AS h_delta, epoch AS h_epoch, \
+                           partition_id AS h_partition, offset_no AS h_offset, at_ms AS h_at_ms \
+                    FROM inventory_audit WHERE order_id = ?) AS h ON h_order = order_id"
+    );
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(order_id.get()).bind(order_id.get());
+    let rows = query.fetch_all(db.pool()).await?;
+    let Some(first) = rows.first() else { return Ok(None) };
+    let order = read(first)?;
+    let steps: Result<Vec<Option<LedgerRow>>, MySqlError> =
+        rows.iter().map(|row| read_step(&order.order, row)).collect();
+    let mut steps: Vec<LedgerRow> = steps?.into_iter().flatten().collect();
+    // Every order is reserved first and ends at most once.
+    steps.sort_by_key(|step| step.reason != OrderState::Reserved);
+    Ok(Some((order, steps)))
+}
+
+/// Orders of one buyer before `before` (all if `None`), newest first, at most `limit`: a page.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn page_of_user(
+    db: &Db,
+    user_id: UserId,
+    before: Option<OrderId>,
+    limit: u32,
+) -> Result<Vec<OrderRow>, MySqlError> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM orders WHERE user_id = ? AND order_id < ? ORDER BY user_id DESC, order_id DESC LIMIT ?"
+    );
+    let before = before.map_or(u64::MAX, OrderId::get);
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(user_id.get()).bind(before).bind(limit);
+    query.fetch_all(db.pool()).await?.iter().map(read).collect()
 }
 
 /// Orders of one SKU after `after`, by id, at most `limit`: a page for whoever rebuilds or inspects stock.
@@ -92,4 +135,21 @@ fn read(row: &MySqlRow) -> Result<OrderRow, MySqlError> {
         epoch: Epoch(row.try_get("epoch")?),
         updated_at_ms: row.try_get("updated_at_ms")?,
     })
+}
+
+/// Reads the ledger's columns of one row; `None` if the ledger has nothing of the order.
+fn read_step(order: &Order, row: &MySqlRow) -> Result<Option<LedgerRow>, MySqlError> {
+    let Some(reason) = row.try_get::<Option<&str>, _>("h_reason")? else { return Ok(None) };
+    let partition: u32 = row.try_get("h_partition")?;
+    Ok(Some(LedgerRow {
+        order_id: order.order_id,
+        reason: OrderState::parse(reason).ok_or_else(|| MySqlError::Foreign(format!("ledger reason {reason}")))?,
+        sku_id: order.sku_id,
+        seq: row.try_get("h_seq")?,
+        delta: i64::from(row.try_get::<i32, _>("h_delta")?),
+        epoch: Epoch(row.try_get("h_epoch")?),
+        partition: i32::try_from(partition).map_err(|_| MySqlError::Foreign(format!("partition {partition}")))?,
+        offset: row.try_get("h_offset")?,
+        at_ms: row.try_get("h_at_ms")?,
+    }))
 }

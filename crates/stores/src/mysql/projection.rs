@@ -122,7 +122,7 @@ pub struct Rows {
 /// A batch under way. Dropping it rolls everything back.
 #[derive(Debug)]
 pub struct ProjectionTx {
-    tx: Transaction<'static, MySql>,
+    pub(super) tx: Transaction<'static, MySql>,
 }
 
 impl ProjectionTx {
@@ -190,6 +190,14 @@ impl ProjectionTx {
         LEDGER.run(tx, &rows.ledger, bind_ledger).await?;
         PAYMENTS.run(tx, &rows.payments, bind_payment).await?;
         VOIDED.run(tx, &rows.voided, |query, row| bind_voided(query, topic, row)).await
+    }
+
+    /// Gives everything back: the rows and the locks, at once.
+    ///
+    /// # Errors
+    /// [`MySqlError`]; the server then gives them back when it misses the connection.
+    pub async fn rollback(self) -> Result<(), MySqlError> {
+        Ok(self.tx.rollback().await?)
     }
 
     /// Makes the batch durable.

@@ -1,0 +1,38 @@
+//! Where the servers are: from the same environment variables and configuration file as for flashd.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use flash_core::settings::Settings;
+use flashd::config::Config;
+
+use crate::{exit::Exit, report::Failure};
+
+/// For every command that only needs to find them.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Servers {
+    /// Configuration file of flashd.
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+impl Servers {
+    /// Reads and checks the settings.
+    pub(crate) fn config(&self) -> Result<Config, Failure> {
+        let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error);
+        let read = |path: &PathBuf| {
+            let unreadable = |error| anyhow::Error::new(error).context(format!("cannot read {}", path.display()));
+            std::fs::read_to_string(path).map_err(|error| usage(unreadable(error)))
+        };
+        let file = self.config.as_ref().map(read).transpose()?;
+        let settings = Settings::layer(|_| None, |name| std::env::var(name).ok(), file.as_deref());
+        settings.and_then(|settings| Config::read(&settings)).map_err(|error| usage(error.into()))
+    }
+}
+
+/// A server that does not serve, and what may help.
+pub(crate) fn unreachable(error: impl Into<anyhow::Error>) -> Failure {
+    Failure::new(Exit::Unreachable, error).hint(
+        "KAFKA_BROKERS and MYSQL_HOST name the servers, flashctl up starts some, flashctl setup makes topics and tables",
+    )
+}
