@@ -5,6 +5,7 @@
 //! strict mode, in UTC, at READ COMMITTED.
 
 pub mod audit;
+pub mod changes;
 pub mod epochs;
 mod error;
 mod insert;
@@ -14,6 +15,7 @@ pub mod offsets;
 pub mod orders;
 pub mod projection;
 mod settings;
+pub mod sku_lock;
 pub mod skus;
 
 pub use error::{MySqlError, is_outage};
