@@ -3,6 +3,7 @@
 //! The order of the modules is the order of a purchase: http → admission → lane → record, under the lease; beside it the
 //! projector, the stock loader and the admin plane; service ties them together.
 
+pub mod change;
 pub mod config;
 pub mod projector;
 pub mod rebuild;
