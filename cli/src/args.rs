@@ -2,7 +2,9 @@
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::commands::{demo::DemoArgs, loadtest::LoadtestArgs, setup::SetupArgs, up::UpArgs};
+use crate::commands::{
+    demo::DemoArgs, loadtest::LoadtestArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -12,6 +14,8 @@ Examples:
   flashctl up --kafka apache           with Apache Kafka as the broker
   flashctl up -o json                  one line on stdout when ready: addresses and environment
   flashctl setup --sku 1=1000@49.00    tables, topics, and 1,000 tickets on sale
+  flashctl sku list                    what is on sale, with its stock
+  flashctl sale pause --all --why \"payment provider is down\"
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true";
 
 /// Operate a flash sale.
@@ -36,6 +40,8 @@ pub(crate) enum Command {
     Up(UpArgs),
     Demo(DemoArgs),
     Setup(SetupArgs),
+    Sku(SkuArgs),
+    Sale(SaleArgs),
     Loadtest(Box<LoadtestArgs>),
 }
 
@@ -72,11 +78,12 @@ mod tests {
 
     #[test]
     fn help_leads_with_examples() {
-        let help = Cli::command().render_long_help().to_string();
-        assert!(help.starts_with("Examples:"), "{help}");
-        for command in Cli::command().get_subcommands_mut() {
+        check(&mut Cli::command());
+
+        fn check(command: &mut clap::Command) {
             let help = command.render_long_help().to_string();
             assert!(help.starts_with("Examples:"), "{}: {help}", command.get_name());
+            command.get_subcommands_mut().for_each(check);
         }
     }
 }

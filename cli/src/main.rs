@@ -3,13 +3,17 @@
 //! stdout carries the answer and nothing else; the talk goes to stderr. See [`exit`] for the codes.
 
 mod args;
+mod change_view;
 mod commands;
 mod exit;
 mod http;
 mod interrupt;
+mod operator;
 mod report;
 mod sale_file;
+mod servers;
 mod site;
+mod table;
 mod terminal;
 mod verdict;
 

@@ -9,18 +9,16 @@ use std::{
 };
 
 use clap::Args;
-use flash_core::{sale::Sku, settings::Settings};
-use flashd::{
-    config::Config,
-    rebuild::RebuildOptions,
-    setup::{self, Plan, SetupError, SetupOptions, SetupReport},
-};
+use flash_core::sale::Sku;
+use flashd::setup::{self, Plan, SetupError, SetupOptions, SetupReport};
 
 use crate::{
     args::Output,
     exit::Exit,
+    operator,
     report::Failure,
     sale_file::{self, SkuFlag},
+    servers::{ServerArgs, UNREACHABLE_HINT},
     terminal::Terminal,
 };
 use progress::Progress;
@@ -36,7 +34,8 @@ Examples:
 /// Create or complete everything a sale needs: tables, topics, SKUs, stock.
 ///
 /// Looks first, shows a plan, and asks. Safe to run again at any time, also while a sale is on: stock that has been
-/// sold from is never reset, and the capacity of a SKU that exists is never changed here. Where the servers are comes
+/// sold from is never reset, and the capacity of a SKU that exists is never changed here (`flashctl sku set-capacity` does).
+/// Changes of SKUs are kept in the journal (`flashctl sku changes`). Where the servers are comes
 /// from the same environment variables and configuration file as for flashd.
 ///
 /// A sale file has `[[sku]]` tables with id, name, price = "49.00", currency, capacity, opens_at, closes_at, per_user and
@@ -62,9 +61,11 @@ pub(crate) struct SetupArgs {
     /// Do not ask.
     #[arg(short, long)]
     yes: bool,
-    /// Configuration file of flashd.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    /// Who does it, for the journal of changes. [default: $USER@host]
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    #[command(flatten)]
+    servers: ServerArgs,
 }
 
 /// The command: look, show, ask, do.
@@ -107,25 +108,15 @@ pub(crate) async fn run(options: &SetupOptions, plan: &Plan, terminal: &Terminal
 
 fn options(args: &SetupArgs) -> Result<SetupOptions, Failure> {
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error);
-    let file = args.config.as_ref().map(|path| {
-        std::fs::read_to_string(path)
-            .map_err(|error| usage(anyhow::Error::new(error).context(format!("cannot read {}", path.display()))))
-    });
-    let file = file.transpose()?;
-    let settings = Settings::layer(|_| None, |name| std::env::var(name).ok(), file.as_deref());
-    let config = settings.and_then(|settings| Config::read(&settings)).map_err(|error| usage(error.into()))?;
+    let parts = args.servers.parts()?;
     let mut skus: Vec<Sku> = args.file.as_deref().map(sale_file::read).transpose().map_err(usage)?.unwrap_or_default();
     skus.extend(args.skus.iter().map(|flag| flag.0.clone()));
     Ok(SetupOptions {
-        parts: RebuildOptions {
-            kafka: config.kafka,
-            mysql: config.mysql,
-            redis: config.redis,
-            lease: config.epoch_lease,
-        },
+        parts,
         partitions: args.partitions,
         replication: args.replication,
         skus,
+        who: args.who.clone().unwrap_or_else(operator::name),
     })
 }
 
@@ -147,11 +138,12 @@ async fn confirmed(terminal: &Terminal) -> Result<bool, Failure> {
 /// Exit code and hint of a setup error.
 fn explain(error: SetupError) -> Failure {
     match &error {
-        SetupError::Sku { .. } | SetupError::Duplicate(_) | SetupError::TooMany(_) | SetupError::Range(_) => {
-            Failure::new(Exit::Usage, error)
-        }
-        _ if error.is_unreachable() => Failure::new(Exit::Unreachable, error)
-            .hint("flashctl up starts servers; REDIS_URL, KAFKA_BROKERS and MYSQL_HOST name others"),
+        SetupError::Sku { .. }
+        | SetupError::Duplicate(_)
+        | SetupError::TooMany(_)
+        | SetupError::Range(_)
+        | SetupError::Author(_) => Failure::new(Exit::Usage, error),
+        _ if error.is_unreachable() => Failure::new(Exit::Unreachable, error).hint(UNREACHABLE_HINT),
         _ => Failure::new(Exit::Failed, error),
     }
 }

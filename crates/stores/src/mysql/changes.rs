@@ -125,7 +125,8 @@ pub fn differences(old: &Sku, new: &Sku) -> Vec<Change> {
 }
 
 /// A hold time as it can be typed: `300s`, `1500ms`.
-fn hold(ms: u64) -> String {
+#[must_use]
+pub fn hold(ms: u64) -> String {
     if ms.is_multiple_of(1_000) { format!("{}s", ms / 1_000) } else { format!("{ms}ms") }
 }
 
