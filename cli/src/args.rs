@@ -3,7 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, setup::SetupArgs, up::UpArgs,
+    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, sale::SaleArgs, setup::SetupArgs,
+    sku::SkuArgs, up::UpArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -14,6 +15,8 @@ Examples:
   flashctl up --kafka apache           with Apache Kafka as the broker
   flashctl up -o json                  one line on stdout when ready: addresses and environment
   flashctl setup --sku 1=1000@49.00    tables, topics, and 1,000 tickets on sale
+  flashctl sku list                    what is on sale, with its stock
+  flashctl sale pause --all --why \"payment provider is down\"
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
   flashctl payments --refund-pending   money that has to be given back
   flashctl dlq list                    events that could not be applied";
@@ -40,6 +43,8 @@ pub(crate) enum Command {
     Up(UpArgs),
     Demo(DemoArgs),
     Setup(SetupArgs),
+    Sku(SkuArgs),
+    Sale(SaleArgs),
     Loadtest(Box<LoadtestArgs>),
     Payments(PaymentsArgs),
     Dlq(DlqArgs),

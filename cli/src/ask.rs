@@ -1,12 +1,8 @@
-//! Asking before something is changed, and who is asked.
+//! Asking before something is changed.
 
-use std::{
-    env,
-    io::{self, IsTerminal, Write},
-};
+use std::io::{self, IsTerminal, Write};
 
 use clap::Args;
-use flashd::dead_letters::{By, WHO_MAX_CHARS, WHY_MAX_CHARS};
 
 use crate::{exit::Exit, report::Failure, terminal::Terminal};
 
@@ -40,17 +36,4 @@ impl Consent {
         let answer = read.await.map_err(Failure::from_error)?.map_err(Failure::from_error)?;
         Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
     }
-}
-
-/// Who acts and why, checked against what can be recorded.
-pub(crate) fn by(who: Option<String>, why: String) -> Result<By, Failure> {
-    let named = |name| env::var(name).ok().filter(|value| !value.trim().is_empty());
-    let who = who.or_else(|| ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(named));
-    let by = By { who: who.unwrap_or_else(|| "unknown".to_owned()), why };
-    for (flag, text, most) in [("--who", &by.who, WHO_MAX_CHARS), ("--why", &by.why, WHY_MAX_CHARS)] {
-        if text.trim().is_empty() || text.chars().count() > most {
-            return Err(Failure::new(Exit::Usage, anyhow::anyhow!("{flag}: must be 1 to {most} characters")));
-        }
-    }
-    Ok(by)
 }

@@ -4,15 +4,18 @@
 
 mod args;
 mod ask;
+mod change_view;
 mod commands;
 mod exit;
 mod http;
 mod interrupt;
+mod operator;
 mod plain;
 mod report;
 mod sale_file;
 mod servers;
 mod site;
+mod table;
 mod terminal;
 mod verdict;
 

@@ -4,19 +4,22 @@ use std::path::PathBuf;
 
 use clap::Args;
 use flash_core::settings::Settings;
-use flashd::config::Config;
+use flashd::{config::Config, rebuild::RebuildOptions};
 
 use crate::{exit::Exit, report::Failure};
 
-/// For every command that only needs to find them.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Servers {
+/// What to do when a server cannot be reached.
+pub(crate) const UNREACHABLE_HINT: &str = "flashctl up starts servers; REDIS_URL, KAFKA_BROKERS and MYSQL_HOST name others; flashctl setup makes topics and tables";
+
+/// The flag that names the configuration file.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct ServerArgs {
     /// Configuration file of flashd.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-impl Servers {
+impl ServerArgs {
     /// Reads and checks the settings.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error);
@@ -28,11 +31,14 @@ impl Servers {
         let settings = Settings::layer(|_| None, |name| std::env::var(name).ok(), file.as_deref());
         settings.and_then(|settings| Config::read(&settings)).map_err(|error| usage(error.into()))
     }
+
+    /// The log, the view, the gate and the lease, as flashd would read them.
+    pub(crate) fn parts(&self) -> Result<RebuildOptions, Failure> {
+        Ok(self.config()?.rebuild_options())
+    }
 }
 
 /// A server that does not serve, and what may help.
 pub(crate) fn unreachable(error: impl Into<anyhow::Error>) -> Failure {
-    Failure::new(Exit::Unreachable, error).hint(
-        "KAFKA_BROKERS and MYSQL_HOST name the servers, flashctl up starts some, flashctl setup makes topics and tables",
-    )
+    Failure::new(Exit::Unreachable, error).hint(UNREACHABLE_HINT)
 }

@@ -19,7 +19,7 @@ use flashd::{
     setup::{self, SetupOptions},
 };
 
-use crate::{http, report::Failure};
+use crate::{http, operator, report::Failure};
 
 /// The API port of the seed system, taken when it is free.
 pub(crate) const USUAL_API_PORT: u16 = 3000;
@@ -203,7 +203,7 @@ impl Daemon {
     }
 }
 
-/// What servers of our own need before a daemon can be ready: tables, topics, stock under an open epoch. Servers that
+/// What servers of our own need before a daemon can be ready: tables, topics, stock under an open epoch. ServerArgs that
 /// were not started here are left as they are: filling them is a decision for `flashctl setup`.
 async fn fill(stack: &Stack, skus: Vec<Sku>) -> Result<(), Failure> {
     if ![stack.redis(), stack.mysql(), stack.kafka()].iter().all(|server| server.is_ours()) {
@@ -211,7 +211,7 @@ async fn fill(stack: &Stack, skus: Vec<Sku>) -> Result<(), Failure> {
     }
     let Config { kafka, mysql, redis, epoch_lease, .. } = config_of(&stack.env_map())?;
     let parts = RebuildOptions { kafka, mysql, redis, lease: epoch_lease };
-    let options = SetupOptions { parts, partitions: None, replication: None, skus };
+    let options = SetupOptions { parts, partitions: None, replication: None, skus, who: operator::name() };
     setup::run(&options, |_| ()).await.map(drop).map_err(Failure::from_error)
 }
 

@@ -4,6 +4,7 @@
 //! it is paid for or cancelled; beside it the sweeper, the projector, the stock loader and the admin plane; service ties
 //! them together.
 
+pub mod change;
 pub mod config;
 pub mod dead_letters;
 pub mod projector;

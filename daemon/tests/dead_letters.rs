@@ -9,16 +9,17 @@ use flash_core::ids::{Epoch, OrderId};
 use flash_core::limits::REPLAYS_MAX;
 use flash_core::order::OrderState::{Cancelled, Confirmed, Expired, Reserved};
 use flash_stores::kafka::dead_letter::{DEAD_LETTER_VERSION, DeadLetter, DeadLetters};
+use flash_stores::mysql::author::Author;
 use flash_stores::mysql::{offsets, orders};
-use flashd::dead_letters::{By, Desk, Letter, LetterStatus, Outcome, Refused, Shelf};
+use flashd::dead_letters::{Desk, Letter, LetterStatus, Outcome, Refused, Shelf};
 use flashd::projector::{catch_up, wait_for_offsets};
 use std::time::{Duration, Instant};
 use support::{PATIENCE, Site, event, fence};
 
 const APPLIED: Outcome = Outcome::Applied { refilled_since: false };
 
-fn by(why: &str) -> By {
-    By { who: "tester".into(), why: why.into() }
+fn by(why: &str) -> Author {
+    Author::new("tester", why).unwrap()
 }
 
 /// The database refuses some orders, until [`repair`].
@@ -285,7 +286,7 @@ async fn replays_go_on_beside_a_projector_under_load() {
         let desk = desk.clone();
         async move {
             for letter in &order {
-                let by = By { who: name.into(), why: "load".into() };
+                let by = Author::new(name, "load").unwrap();
                 assert_eq!(desk.replay(letter, &by, false).await.unwrap(), APPLIED);
             }
         }

@@ -48,7 +48,7 @@ async fn untouched(skus: Vec<Sku>) -> (Site, SetupOptions) {
     };
     site.db = flash_stores::mysql::Db::open(&site.options.mysql);
     site.partitions = setup::PARTITIONS_DEFAULT;
-    (site, SetupOptions { parts, partitions: None, replication: None, skus })
+    (site, SetupOptions { parts, partitions: None, replication: None, skus, who: "tests".into() })
 }
 
 async fn stock(options: &SetupOptions, id: u64) -> Option<Snapshot> {

@@ -9,6 +9,7 @@ use flash_core::ids::{Epoch, SkuId};
 use flash_core::sale::Sku;
 use flash_stack::Stack;
 use flash_stores::kafka::{KafkaSettings, admin, append};
+use flash_stores::mysql::author::Author;
 use flash_stores::mysql::{Db, MySqlSettings, migrate, skus};
 use flash_stores::redis::{Gate, GateSettings, SkuKeys, Snapshot};
 use flashd::rebuild::{Rebuild, RebuildOptions};
@@ -83,7 +84,8 @@ impl Site {
         migrate::apply(&mysql).await.unwrap();
         admin::create(&kafka, &admin::required(&kafka, PARTITIONS, 1)).await.unwrap();
         let db = Db::open(&mysql);
-        skus::upsert(&db, skus).await.unwrap();
+        let author = Author::new("tests", "setup").unwrap();
+        skus::upsert(&db, skus, &author).await.unwrap();
         let url = format!("mysql://{}:{}@{}:{}/{}", mysql.user, mysql.password, mysql.host, mysql.port, mysql.database);
         let sql = sqlx::MySqlPool::connect_lazy(&url).unwrap();
         let site = Self {

@@ -19,7 +19,7 @@ use flashd::{
 use crate::{
     exit::Exit,
     report::Failure,
-    servers::{self, Servers},
+    servers::{self, ServerArgs},
     terminal::Terminal,
 };
 
@@ -88,7 +88,7 @@ impl OriginArg {
     }
 }
 
-fn desk(servers: &Servers) -> Result<Desk, Failure> {
+fn desk(servers: &ServerArgs) -> Result<Desk, Failure> {
     let config = servers.config()?;
     Ok(Desk::open(&ProjectorOptions { kafka: config.kafka, mysql: config.mysql }))
 }

@@ -4,7 +4,9 @@ pub(crate) mod demo;
 pub(crate) mod dlq;
 pub(crate) mod loadtest;
 pub(crate) mod payments;
+pub(crate) mod sale;
 pub(crate) mod setup;
+pub(crate) mod sku;
 pub(crate) mod up;
 
 use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
@@ -14,6 +16,8 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
     match command {
         Command::Up(args) => up::run(args, terminal).await,
         Command::Setup(args) => setup::command(args, terminal).await,
+        Command::Sku(args) => sku::command(args, terminal).await,
+        Command::Sale(args) => sale::command(args, terminal).await,
         Command::Demo(args) => demo::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
         Command::Payments(args) => payments::command(args, terminal).await,

@@ -21,7 +21,7 @@ use crate::{
     exit::Exit,
     plain::{table, utc},
     report::Failure,
-    servers::{self, Servers},
+    servers::{self, ServerArgs},
     terminal::Terminal,
 };
 
@@ -57,7 +57,7 @@ pub(crate) struct PaymentsArgs {
     #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     #[command(flatten)]
-    servers: Servers,
+    servers: ServerArgs,
 }
 
 /// What was found.

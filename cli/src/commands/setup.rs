@@ -4,22 +4,21 @@ mod progress;
 mod view;
 
 use std::{
-    io::{self, IsTerminal, Write},
     path::PathBuf,
 };
 
 use clap::Args;
-use flash_core::{sale::Sku, settings::Settings};
-use flashd::{
-    config::Config,
-    setup::{self, Plan, SetupError, SetupOptions, SetupReport},
-};
+use flash_core::sale::Sku;
+use flashd::setup::{self, Plan, SetupError, SetupOptions, SetupReport};
 
 use crate::{
     args::Output,
+    ask::Consent,
     exit::Exit,
+    operator,
     report::Failure,
     sale_file::{self, SkuFlag},
+    servers::{ServerArgs, UNREACHABLE_HINT},
     terminal::Terminal,
 };
 use progress::Progress;
@@ -35,7 +34,8 @@ Examples:
 /// Create or complete everything a sale needs: tables, topics, SKUs, stock.
 ///
 /// Looks first, shows a plan, and asks. Safe to run again at any time, also while a sale is on: stock that has been
-/// sold from is never reset, and the capacity of a SKU that exists is never changed here. Where the servers are comes
+/// sold from is never reset, and the capacity of a SKU that exists is never changed here (`flashctl sku set-capacity` does).
+/// Changes of SKUs are kept in the journal (`flashctl sku changes`). Where the servers are comes
 /// from the same environment variables and configuration file as for flashd.
 ///
 /// A sale file has `[[sku]]` tables with id, name, price = "49.00", currency, capacity, opens_at, closes_at, per_user and
@@ -55,15 +55,13 @@ pub(crate) struct SetupArgs {
     /// Copies of each partition. [default: one per broker, at most 3, or as it is]
     #[arg(long, value_name = "N")]
     replication: Option<i32>,
-    /// Show the plan and change nothing.
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not ask.
-    #[arg(short, long)]
-    yes: bool,
-    /// Configuration file of flashd.
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    consent: Consent,
+    /// Who does it, for the journal of changes. [default: $USER@host]
+    #[arg(long, value_name = "NAME")]
+    who: Option<String>,
+    #[command(flatten)]
+    servers: ServerArgs,
 }
 
 /// The command: look, show, ask, do.
@@ -74,13 +72,13 @@ pub(crate) async fn command(args: SetupArgs, terminal: &Terminal) -> Result<Exit
     if text {
         view::plan(&plan, terminal)?;
     }
-    let wanted = plan.changes() && !args.dry_run;
-    if wanted && !args.yes && !confirmed(terminal).await? {
+    let wanted = plan.changes() && !args.consent.dry_run;
+    if wanted && !args.consent.given(terminal, "flashctl setup --yes …").await? {
         terminal.talk("nothing was changed");
         return Ok(Exit::Failed);
     }
     let mut report = None;
-    if !args.dry_run {
+    if !args.consent.dry_run {
         // Also when nothing changes: it completes what an interrupted run has left half-way.
         report = Some(run(&options, &plan, terminal).await?);
     }
@@ -106,46 +104,27 @@ pub(crate) async fn run(options: &SetupOptions, plan: &Plan, terminal: &Terminal
 
 fn options(args: &SetupArgs) -> Result<SetupOptions, Failure> {
     let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error);
-    let file = args.config.as_ref().map(|path| {
-        std::fs::read_to_string(path)
-            .map_err(|error| usage(anyhow::Error::new(error).context(format!("cannot read {}", path.display()))))
-    });
-    let file = file.transpose()?;
-    let settings = Settings::layer(|_| None, |name| std::env::var(name).ok(), file.as_deref());
-    let config = settings.and_then(|settings| Config::read(&settings)).map_err(|error| usage(error.into()))?;
+    let parts = args.servers.parts()?;
     let mut skus: Vec<Sku> = args.file.as_deref().map(sale_file::read).transpose().map_err(usage)?.unwrap_or_default();
     skus.extend(args.skus.iter().map(|flag| flag.0.clone()));
     Ok(SetupOptions {
-        parts: config.rebuild_options(),
+        parts,
         partitions: args.partitions,
         replication: args.replication,
         skus,
+        who: args.who.clone().unwrap_or_else(operator::name),
     })
-}
-
-/// Asks; the default is no. Without somebody to ask it is a usage error.
-async fn confirmed(terminal: &Terminal) -> Result<bool, Failure> {
-    if !io::stdin().is_terminal() {
-        let failure = Failure::new(Exit::Usage, anyhow::anyhow!("stdin is not a terminal, so nobody can be asked"));
-        return Err(failure.hint("flashctl setup --yes …"));
-    }
-    _ = write!(io::stderr().lock(), "{} [y/N] ", terminal.cyan("do this?"));
-    let read = tokio::task::spawn_blocking(|| {
-        let mut answer = String::new();
-        io::stdin().read_line(&mut answer).map(|_| answer)
-    });
-    let answer = read.await.map_err(Failure::from_error)?.map_err(Failure::from_error)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 /// Exit code and hint of a setup error.
 fn explain(error: SetupError) -> Failure {
     match &error {
-        SetupError::Sku { .. } | SetupError::Duplicate(_) | SetupError::TooMany(_) | SetupError::Range(_) => {
-            Failure::new(Exit::Usage, error)
-        }
-        _ if error.is_unreachable() => Failure::new(Exit::Unreachable, error)
-            .hint("flashctl up starts servers; REDIS_URL, KAFKA_BROKERS and MYSQL_HOST name others"),
+        SetupError::Sku { .. }
+        | SetupError::Duplicate(_)
+        | SetupError::TooMany(_)
+        | SetupError::Range(_)
+        | SetupError::Author(_) => Failure::new(Exit::Usage, error),
+        _ if error.is_unreachable() => Failure::new(Exit::Unreachable, error).hint(UNREACHABLE_HINT),
         _ => Failure::new(Exit::Failed, error),
     }
 }

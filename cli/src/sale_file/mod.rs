@@ -8,6 +8,8 @@ mod csv;
 mod time;
 mod toml;
 
+pub(crate) use time::parse as parse_time;
+
 use std::{path::Path, str::FromStr};
 
 use anyhow::{Context, bail};
@@ -71,8 +73,8 @@ impl Entry {
     }
 }
 
-/// Reads a count like `1000`, `1_000` or `10k`.
-fn count(field: &str, text: &str) -> anyhow::Result<u32> {
+/// Reads a count like `1000`, `1_000` or `10k`; `field` is named in the error.
+pub(crate) fn count(field: &str, text: &str) -> anyhow::Result<u32> {
     let (digits, factor) = match text.strip_suffix(['k', 'K']) {
         Some(digits) => (digits, 1_000),
         None => (text, 1),

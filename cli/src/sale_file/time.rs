@@ -4,8 +4,8 @@
 use anyhow::{Context, bail};
 use toml::value::{Datetime, Offset};
 
-/// Reads a point in time as milliseconds since 1970.
-pub(super) fn parse(field: &str, text: &str) -> anyhow::Result<u64> {
+/// Reads a point in time as milliseconds since 1970; `field` is named in the error.
+pub(crate) fn parse(field: &str, text: &str) -> anyhow::Result<u64> {
     let time: Datetime =
         text.parse().with_context(|| format!("{field} {text:?} is not a time like 2026-11-27T10:00:00Z"))?;
     let (Some(date), Some(clock), Some(offset)) = (time.date, time.time, time.offset) else {

@@ -94,9 +94,42 @@ pub fn format_price(minor: u64) -> String {
     format!("{}.{:02}", minor / 100, minor % 100)
 }
 
+/// Writes milliseconds since 1970 as a time in UTC: `2026-11-27T09:00:00Z`, with milliseconds only if there are any.
+#[must_use]
+pub fn format_time(ms: u64) -> String {
+    let (days, of_day_ms) = (ms / 86_400_000, ms % 86_400_000);
+    // Years are counted from March, so that the leap day is the last day of its year; 719,468 days lie between 0000-03-01
+    // and 1970-01-01, and 146,097 in 400 years.
+    let days = days + 719_468;
+    let (era, of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 { month_from_march + 3 } else { month_from_march - 9 };
+    let year = era * 400 + year_of_era + u64::from(month <= 2);
+    let (seconds, rest_ms) = (of_day_ms / 1_000, of_day_ms % 1_000);
+    let (hour, minute, second) = (seconds / 3_600, seconds / 60 % 60, seconds % 60);
+    let fraction = if rest_ms == 0 { String::new() } else { format!(".{rest_ms:03}") };
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}{fraction}Z")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_are_written_in_utc() {
+        for (ms, text) in [
+            (0, "1970-01-01T00:00:00Z"),
+            (951_825_600_000, "2000-02-29T12:00:00Z"),
+            (1_795_770_000_250, "2026-11-27T09:00:00.250Z"),
+            (4_107_542_399_000, "2100-02-28T23:59:59Z"),
+            (4_107_542_400_000, "2100-03-01T00:00:00Z"),
+        ] {
+            assert_eq!(format_time(ms), text);
+        }
+    }
 
     #[test]
     fn prices_are_exact() {

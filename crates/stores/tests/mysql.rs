@@ -6,6 +6,8 @@ use flash_core::order::OrderState;
 use flash_core::payment::{Payment, PaymentId, RefundReason};
 use flash_core::sale::Sku;
 use flash_stack::{Stack, StackOptions};
+use flash_stores::mysql::author::Author;
+use flash_stores::mysql::changes;
 use flash_stores::mysql::nodes::{self, NodeError};
 use flash_stores::mysql::orders::OrderRow;
 use flash_stores::mysql::payments::PaymentFilter;
@@ -217,11 +219,16 @@ async fn definitions_change_but_never_their_capacity() {
         closes_at_ms: Some(9),
         paused: false,
     };
-    skus::upsert(&db, std::slice::from_ref(&sku)).await.unwrap();
+    let author = Author::new("ann@desk", "setup").unwrap();
+    skus::upsert(&db, std::slice::from_ref(&sku), &author).await.unwrap();
     let stored = skus::get(&db, sku.sku_id).await.unwrap().unwrap();
     assert_eq!((&stored.sku, stored.loaded_epoch, stored.version), (&sku, None, 1));
     let changed = Sku { capacity: 500, price_minor: 1, ..sku.clone() };
-    skus::upsert(&db, &[changed]).await.unwrap();
+    skus::upsert(&db, std::slice::from_ref(&changed), &author).await.unwrap();
+    skus::upsert(&db, &[changed], &author).await.unwrap();
+    let told = changes::list(&db, Some(sku.sku_id), 10).await.unwrap();
+    let told: Vec<_> = told.iter().map(|row| (row.change.what.as_str(), row.who.as_str(), row.why.as_str())).collect();
+    assert_eq!(told, [("price", "ann@desk", "setup"), ("created", "ann@desk", "setup")], "once, newest first");
     skus::mark_loaded(&db, &[sku.sku_id], Epoch(3)).await.unwrap();
     skus::mark_loaded(&db, &[sku.sku_id], Epoch(2)).await.unwrap();
     let stored = &skus::list(&db).await.unwrap()[0];

@@ -13,7 +13,8 @@ mod read;
 mod replay;
 
 pub use flash_stores::kafka::dead_letter::Origin;
-pub use flash_stores::mysql::dead_letters::{By, LetterStatus, Standing, WHO_MAX_CHARS, WHY_MAX_CHARS};
+use flash_stores::mysql::author::Author;
+pub use flash_stores::mysql::dead_letters::{LetterStatus, Standing};
 pub use letter::Letter;
 pub use read::Shelf;
 pub use replay::{Outcome, Refused};
@@ -121,7 +122,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`DeadLetterError`].
-    pub async fn drop_letter(&self, origin: &Origin, by: &By) -> Result<Standing, DeadLetterError> {
+    pub async fn drop_letter(&self, origin: &Origin, by: &Author) -> Result<Standing, DeadLetterError> {
         Ok(dead_letters::drop_letter(&self.db, origin, by).await?)
     }
 }

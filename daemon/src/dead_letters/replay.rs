@@ -4,10 +4,11 @@
 //! The offset does not move: it was passed when the letter was parked. Rows are idempotent, so a letter that is replayed
 //! again changes nothing.
 
-use super::{By, DeadLetterError, Desk, Letter, LetterStatus, Origin, Standing};
+use super::{DeadLetterError, Desk, Letter, LetterStatus, Origin, Standing};
 use crate::projector::{Effect, LateRecord, in_time};
 use flash_core::ids::Epoch;
 use flash_core::limits::REPLAYS_MAX;
+use flash_stores::mysql::author::Author;
 use flash_stores::mysql::offsets::{self, PartitionPosition};
 use flash_stores::mysql::projection::{Advance, ProjectionTx};
 use flash_stores::mysql::{Db, MySqlError};
@@ -60,7 +61,7 @@ struct Try<'a> {
     db: &'a Db,
     origin: &'a Origin,
     record: &'a Result<LateRecord, String>,
-    by: &'a By,
+    by: &'a Author,
     force: bool,
 }
 
@@ -69,7 +70,7 @@ impl Desk {
     ///
     /// # Errors
     /// [`DeadLetterError`]; the attempt is then not counted, unless the answer to the commit was lost.
-    pub async fn replay(&self, letter: &Letter, by: &By, force: bool) -> Result<Outcome, DeadLetterError> {
+    pub async fn replay(&self, letter: &Letter, by: &Author, force: bool) -> Result<Outcome, DeadLetterError> {
         let origin = letter.origin();
         if origin.topic != self.events_topic() {
             return Ok(Outcome::Refused(Refused::ForeignTopic));

@@ -47,6 +47,7 @@ fn describe(offer: &Offer, counters: Option<Counters>) -> Value {
         "holdMs": sku.hold_ms,
         "opensAt": sku.opens_at_ms,
         "closesAt": sku.closes_at_ms,
+        "paused": sku.paused,
         "available": counters.map(|c| c.available),
         "held": counters.map(|c| c.held),
         "sold": counters.map(|c| c.sold),

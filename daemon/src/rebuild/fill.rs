@@ -108,7 +108,7 @@ fn stock(sku: &Sku, sum: &Sum) -> Result<LoadStock, RebuildError> {
 }
 
 /// The terms of a definition, as Redis keeps them.
-pub(super) fn terms(sku: &Sku) -> Terms {
+pub(crate) fn terms(sku: &Sku) -> Terms {
     Terms {
         capacity: sku.capacity,
         per_user: sku.per_user,

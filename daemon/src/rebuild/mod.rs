@@ -7,6 +7,7 @@
 mod fill;
 mod inspect;
 
+pub(crate) use fill::terms;
 pub use inspect::{Need, SkuStock};
 
 use crate::clock::{boot_ms, wall_ms};

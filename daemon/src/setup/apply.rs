@@ -6,12 +6,15 @@ use crate::rebuild::{self, Need, Rebuild, RebuildError, SkuStock};
 use flash_core::ids::SkuId;
 use flash_core::sale::Sku;
 use flash_stores::kafka::admin::{self, Created};
+use flash_stores::mysql::skus::StoredSku;
 use flash_stores::mysql::{Db, migrate, skus};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// Definitions written between two reports of progress.
 const SKUS_PER_STEP: usize = 1_000;
+/// How often terms that change all the time are run after.
+const CONFIGURE_ROUNDS_MAX: usize = 10;
 
 /// How long another coordinator may take to finish.
 const OTHERS_PATIENCE: Duration = Duration::from_secs(120);
@@ -61,12 +64,16 @@ pub async fn apply(
         let bare = created.into_iter().filter(|(_, created)| *created == Created::WithoutConfig);
         report.topics_without_config = bare.map(|(name, _)| name).collect();
     }
-    write_skus(options, &plan.skus, &progress).await?;
+    let db = Db::open(&options.parts.mysql);
+    let written = write_skus(&db, options, &plan.skus, &progress).await;
+    db.close().await;
+    written?;
     fill(options, &progress).await?;
     Ok(report)
 }
 
 async fn write_skus(
+    db: &Db,
     options: &SetupOptions,
     changed: &[Sku],
     progress: &impl Fn(SetupProgress),
@@ -74,14 +81,13 @@ async fn write_skus(
     if changed.is_empty() {
         return Ok(());
     }
-    let db = Db::open(&options.parts.mysql);
+    let author = options.author()?;
     let all = changed.len();
     for (step, chunk) in changed.chunks(SKUS_PER_STEP).enumerate() {
         progress(SetupProgress::Skus { done: step * SKUS_PER_STEP, all });
-        skus::upsert(&db, chunk).await?;
+        skus::upsert(db, chunk, &author).await?;
     }
     progress(SetupProgress::Skus { done: all, all });
-    db.close().await;
     Ok(())
 }
 
@@ -110,9 +116,36 @@ async fn fill_alone(
             return Ok(());
         }
     }
-    // All SKUs named, not only those that differ in MySQL: an earlier run may have died between the two.
     let loaded: HashSet<SkuId> =
         stocks.iter().filter(|(_, stock)| matches!(stock, SkuStock::Loaded(_))).map(|(sku_id, _)| *sku_id).collect();
-    let named: Vec<Sku> = options.skus.iter().filter(|sku| loaded.contains(&sku.sku_id)).cloned().collect();
-    Ok(rebuild.configure(&named).await?)
+    // All SKUs named, not only those that differ in MySQL: an earlier run may have died between the two.
+    let named: HashSet<SkuId> =
+        options.skus.iter().map(|sku| sku.sku_id).filter(|sku_id| loaded.contains(sku_id)).collect();
+    if named.is_empty() {
+        return Ok(());
+    }
+    let db = Db::open(&options.parts.mysql);
+    let configured = configure(&rebuild, &db, &named).await;
+    db.close().await;
+    configured
+}
+
+/// Brings the terms in Redis to those in MySQL – not to those of the file, which knows nothing of a pause. Reads again
+/// afterwards: whatever an operator has changed meanwhile is what Redis must end with.
+async fn configure(rebuild: &Rebuild, db: &Db, named: &HashSet<SkuId>) -> Result<(), SetupError> {
+    let mut done: HashMap<SkuId, u64> = HashMap::new();
+    for _ in 0..CONFIGURE_ROUNDS_MAX {
+        let stored = skus::list(db).await?;
+        let waiting = |stored: &StoredSku| {
+            named.contains(&stored.sku.sku_id) && done.get(&stored.sku.sku_id) != Some(&stored.version)
+        };
+        let waiting: Vec<StoredSku> = stored.into_iter().filter(waiting).collect();
+        if waiting.is_empty() {
+            break;
+        }
+        let skus: Vec<Sku> = waiting.iter().map(|stored| stored.sku.clone()).collect();
+        rebuild.configure(&skus).await?;
+        done.extend(waiting.iter().map(|stored| (stored.sku.sku_id, stored.version)));
+    }
+    Ok(())
 }

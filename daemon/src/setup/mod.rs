@@ -17,6 +17,8 @@ use flash_core::limits::SKUS_MAX;
 use flash_core::sale::{Sku, SkuError};
 use flash_stores::kafka::epochs::EpochTopicError;
 use flash_stores::kafka::{KafkaError, admin};
+use flash_stores::mysql::author::Author;
+use flash_stores::mysql::author::AuthorError;
 use flash_stores::mysql::migrate::SchemaError;
 use flash_stores::mysql::{Db, MySqlError, migrate, skus};
 use plan::Found;
@@ -29,6 +31,9 @@ pub const REPLICATION_DEFAULT_MAX: i32 = 3;
 /// Most partitions: more than this and no two of them would share a worker's batch.
 pub const PARTITIONS_MAX: i32 = 512;
 
+/// Why a setup changes something, in the journal.
+const JOURNAL_REASON: &str = "setup";
+
 /// What is wanted, and where.
 #[derive(Debug, Clone)]
 pub struct SetupOptions {
@@ -40,6 +45,14 @@ pub struct SetupOptions {
     pub replication: Option<i32>,
     /// What shall be on sale. SKUs that exist and are not named here stay as they are.
     pub skus: Vec<Sku>,
+    /// Who does it, for the journal of changes; the reason written there is `setup`.
+    pub who: String,
+}
+
+impl SetupOptions {
+    fn author(&self) -> Result<Author, AuthorError> {
+        Author::new(&self.who, JOURNAL_REASON)
+    }
 }
 
 /// Why nothing, or not everything, was set up. What was done before stays done; running again goes on from there.
@@ -59,6 +72,9 @@ pub enum SetupError {
     /// See [`SKUS_MAX`].
     #[error("at most {SKUS_MAX} SKUs are supported, this would be {0}")]
     TooMany(usize),
+    /// Nobody can be named in the journal.
+    #[error(transparent)]
+    Author(#[from] AuthorError),
     /// Partitions or replication out of range.
     #[error("{0}")]
     Range(String),
@@ -136,6 +152,7 @@ async fn stored(options: &SetupOptions) -> Result<Vec<skus::StoredSku>, MySqlErr
 
 /// What can be said without asking anybody.
 fn check(options: &SetupOptions) -> Result<(), SetupError> {
+    options.author()?;
     let mut seen = BTreeSet::new();
     for sku in &options.skus {
         let sku_id = sku.sku_id;

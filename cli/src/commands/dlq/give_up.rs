@@ -6,12 +6,7 @@ use serde_json::json;
 
 use super::{OriginArg, desk, explain, find, plan, view};
 use crate::{
-    args::Output,
-    ask::{self, Consent},
-    exit::Exit,
-    report::Failure,
-    servers::Servers,
-    terminal::Terminal,
+    args::Output, ask::Consent, exit::Exit, operator, report::Failure, servers::ServerArgs, terminal::Terminal,
 };
 
 const EXAMPLES: &str = "\
@@ -31,18 +26,18 @@ pub(super) struct DropArgs {
     /// Why, for the record.
     #[arg(long, value_name = "TEXT")]
     why: String,
-    /// Who drops. [default: the user's login name]
+    /// Who drops. [default: $USER@host]
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
-    servers: Servers,
+    servers: ServerArgs,
 }
 
 /// The command: look, show, ask, do.
 pub(super) async fn command(args: DropArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let by = ask::by(args.who, args.why)?;
+    let by = operator::author(args.who, &args.why)?;
     let desk = desk(&args.servers)?;
     let plan = plan::drop_all(find(&desk, &args.origins).await?);
     let text = terminal.output() == Output::Text;

@@ -4,7 +4,7 @@ use clap::{Args, ValueEnum};
 use flashd::dead_letters::{LetterStatus, Shelf};
 
 use super::{desk, explain, view};
-use crate::{args::Output, exit::Exit, plain, report::Failure, servers::Servers, terminal::Terminal};
+use crate::{args::Output, exit::Exit, plain, report::Failure, servers::ServerArgs, terminal::Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,7 +23,7 @@ pub(super) struct ListArgs {
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     limit: u32,
     #[command(flatten)]
-    servers: Servers,
+    servers: ServerArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

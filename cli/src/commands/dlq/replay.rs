@@ -1,7 +1,8 @@
 //! `flashctl dlq replay`: shows what will be replayed, asks, does it letter by letter.
 
 use clap::Args;
-use flashd::dead_letters::{By, Desk, Letter, LetterStatus, Origin, Outcome};
+use flash_stores::mysql::author::Author;
+use flashd::dead_letters::{Desk, Letter, LetterStatus, Origin, Outcome};
 use serde_json::{Value, json};
 
 use super::{
@@ -11,14 +12,8 @@ use super::{
     view,
 };
 use crate::{
-    args::Output,
-    ask::{self, Consent},
-    exit::Exit,
-    interrupt::Interrupt,
-    plain::harmless,
-    report::Failure,
-    servers::Servers,
-    terminal::Terminal,
+    args::Output, ask::Consent, exit::Exit, interrupt::Interrupt, operator, plain::harmless, report::Failure,
+    servers::ServerArgs, terminal::Terminal,
 };
 
 const EXAMPLES: &str = "\
@@ -45,7 +40,7 @@ pub(super) struct ReplayArgs {
     /// Also letters that were dropped, or have no attempts left.
     #[arg(long)]
     force: bool,
-    /// Who replays. [default: the user's login name]
+    /// Who replays. [default: $USER@host]
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
     /// Why, for the record.
@@ -54,7 +49,7 @@ pub(super) struct ReplayArgs {
     #[command(flatten)]
     consent: Consent,
     #[command(flatten)]
-    servers: Servers,
+    servers: ServerArgs,
 }
 
 /// What became of the letters that were tried or left alone.
@@ -63,7 +58,7 @@ struct Results(Vec<(Origin, Outcome)>);
 
 /// The command: look, show, ask, do.
 pub(super) async fn command(args: ReplayArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let by = ask::by(args.who, args.why)?;
+    let by = operator::author(args.who, &args.why)?;
     let desk = desk(&args.servers)?;
     let letters = if args.all { waiting(&desk, terminal).await? } else { find(&desk, &args.origins).await? };
     let plan = plan::replay(letters, &desk.events_topic(), args.force);
@@ -99,7 +94,7 @@ async fn waiting(desk: &Desk, terminal: &Terminal) -> Result<Vec<Letter>, Failur
 async fn run(
     desk: &Desk,
     plan: &[Step],
-    by: &By,
+    by: &Author,
     force: bool,
     terminal: &Terminal,
     results: &mut Results,

@@ -10,7 +10,7 @@ use crate::{
     exit::Exit,
     plain::{harmless, utc},
     report::Failure,
-    servers::Servers,
+    servers::ServerArgs,
     terminal::Terminal,
 };
 
@@ -27,7 +27,7 @@ pub(super) struct ShowArgs {
     #[arg(value_name = "ORIGIN")]
     origin: OriginArg,
     #[command(flatten)]
-    servers: Servers,
+    servers: ServerArgs,
 }
 
 /// The command.

@@ -10,8 +10,8 @@ use std::{
 use flash_loadgen::Snapshot;
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::summary::{grouped, micros};
-use crate::{terminal::Terminal, verdict::Settling};
+use super::summary::micros;
+use crate::{table::grouped, terminal::Terminal, verdict::Settling};
 
 /// Longest silence where there is no bar.
 const LONGEST_SILENCE: Duration = Duration::from_secs(2);

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use flash_loadgen::{EndReason, Latency};
 
 use super::LoadtestReport;
-use crate::verdict::Verdict;
+use crate::{table::grouped, verdict::Verdict};
 
 /// Most SKUs listed one by one.
 const MAX_SKU_LINES: usize = 20;
@@ -153,19 +153,6 @@ fn why_ended(reason: EndReason) -> &'static str {
     }
 }
 
-/// `1234567` as `1,234,567`.
-pub(super) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 fn rounded(rate: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is small and not negative")]
     let whole = rate.round() as u64;
@@ -188,7 +175,6 @@ mod tests {
 
     #[test]
     fn numbers_are_readable() {
-        assert_eq!([0, 999, 1_000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         assert_eq!([7, 1_500, 25_000, 2_500_000].map(micros), ["7 µs", "1.50 ms", "25.0 ms", "2.50 s"]);
     }
 

@@ -3,6 +3,7 @@
 //! A replay is recorded in the transaction of the rows it writes, behind the lock of its partition, so that neither a
 //! crash nor a second operator can count an attempt twice or apply a letter that was just dropped.
 
+use super::author::Author;
 use super::projection::ProjectionTx;
 use super::{Db, MySqlError, NOW_MS};
 use crate::kafka::dead_letter::Origin;
@@ -12,11 +13,6 @@ use std::collections::HashMap;
 
 /// Most characters of each text, as in the schema.
 const ERROR_MAX_CHARS: usize = 1_000;
-/// Longest name of whoever acts, in characters.
-pub const WHO_MAX_CHARS: usize = 128;
-/// Longest reason, in characters.
-pub const WHY_MAX_CHARS: usize = 500;
-
 /// Where a letter stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum LetterStatus {
@@ -60,15 +56,6 @@ pub struct Standing {
     pub updated_at_ms: u64,
 }
 
-/// Who acts, and why. Longer texts are cut to what the table holds.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct By {
-    /// The operator.
-    pub who: String,
-    /// The reason.
-    pub why: String,
-}
-
 const COLUMNS: &str = "topic, partition_id, offset_no, status, attempts, last_error, who, why, updated_at_ms";
 
 /// Every letter that something was done about.
@@ -85,7 +72,7 @@ pub async fn list(db: &Db) -> Result<HashMap<Origin, Standing>, MySqlError> {
 ///
 /// # Errors
 /// [`MySqlError`].
-pub async fn drop_letter(db: &Db, origin: &Origin, by: &By) -> Result<Standing, MySqlError> {
+pub async fn drop_letter(db: &Db, origin: &Origin, by: &Author) -> Result<Standing, MySqlError> {
     // Assignments are evaluated from left to right, so `status`, which the others look at, comes last.
     let sql = format!(
         "INSERT INTO dead_letters (topic, partition_id, offset_no, status, who, why, updated_at_ms) \
@@ -95,7 +82,7 @@ pub async fn drop_letter(db: &Db, origin: &Origin, by: &By) -> Result<Standing, 
          status = IF(status = 'REPLAYED', status, 'DROPPED')"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(&origin.topic).bind(origin.partition).bind(origin.offset);
-    query.bind(cut(&by.who, WHO_MAX_CHARS)).bind(cut(&by.why, WHY_MAX_CHARS)).execute(db.pool()).await?;
+    query.bind(by.who()).bind(by.why()).execute(db.pool()).await?;
     let row = select_one(origin).fetch_one(db.pool()).await?;
     Ok(read(&row)?.1)
 }
@@ -133,7 +120,7 @@ impl ProjectionTx {
     ///
     /// # Errors
     /// [`MySqlError`].
-    pub async fn record_replay(&mut self, origin: &Origin, error: Option<&str>, by: &By) -> Result<(), MySqlError> {
+    pub async fn record_replay(&mut self, origin: &Origin, error: Option<&str>, by: &Author) -> Result<(), MySqlError> {
         let status = if error.is_none() { LetterStatus::Replayed } else { LetterStatus::Waiting };
         let sql = format!(
             "INSERT INTO dead_letters (topic, partition_id, offset_no, status, attempts, last_error, who, why, \
@@ -144,7 +131,7 @@ impl ProjectionTx {
         );
         let query = sqlx::query(AssertSqlSafe(sql)).bind(&origin.topic).bind(origin.partition).bind(origin.offset);
         let query = query.bind(status.as_str()).bind(cut(error.unwrap_or_default(), ERROR_MAX_CHARS));
-        let query = query.bind(cut(&by.who, WHO_MAX_CHARS)).bind(cut(&by.why, WHY_MAX_CHARS));
+        let query = query.bind(by.who()).bind(by.why());
         query.execute(&mut *self.tx).await?;
         Ok(())
     }

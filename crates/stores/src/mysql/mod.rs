@@ -5,6 +5,8 @@
 //! strict mode, in UTC, at READ COMMITTED.
 
 pub mod audit;
+pub mod author;
+pub mod changes;
 pub mod dead_letters;
 pub mod epochs;
 mod error;
@@ -17,6 +19,7 @@ pub mod orders;
 pub mod payments;
 pub mod projection;
 mod settings;
+pub mod sku_lock;
 pub mod skus;
 
 pub use error::{MySqlError, is_outage};
