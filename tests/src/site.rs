@@ -104,15 +104,15 @@ impl Site {
         site
     }
 
+    /// Where the servers are, for the operator's tools.
+    #[must_use]
+    pub fn parts(&self) -> RebuildOptions {
+        RebuildOptions { kafka: self.kafka.clone(), mysql: self.mysql.clone(), redis: self.redis.clone(), lease: LEASE }
+    }
+
     /// Fills Redis from the truth under a new epoch.
     pub async fn rebuild(&self) -> Epoch {
-        let options = RebuildOptions {
-            kafka: self.kafka.clone(),
-            mysql: self.mysql.clone(),
-            redis: self.redis.clone(),
-            lease: LEASE,
-        };
-        let rebuild = Rebuild::connect(options).await.unwrap();
+        let rebuild = Rebuild::connect(self.parts()).await.unwrap();
         // A worker may be at it this very moment; then this is one rebuild more.
         let lock = rebuild.lock(crate::PATIENCE).await.unwrap().expect("the other coordinator ends");
         let epoch = rebuild.run(|_| {}).await.unwrap();

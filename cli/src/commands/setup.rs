@@ -3,9 +3,7 @@
 mod progress;
 mod view;
 
-use std::{
-    path::PathBuf,
-};
+use std::path::PathBuf;
 
 use clap::Args;
 use flash_core::sale::Sku;

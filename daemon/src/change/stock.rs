@@ -11,6 +11,7 @@ use flash_core::sale::Sku;
 use flash_stores::kafka::KafkaSettings;
 use flash_stores::kafka::epochs::{EpochReader, EpochTopicError};
 use flash_stores::redis::{Fence, Gate, Resized, SkuKeys, StockError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -48,11 +49,20 @@ pub(super) struct Stock {
     pub(super) gate: Gate,
     kafka: KafkaSettings,
     reader: Arc<Mutex<Option<EpochReader>>>,
+    given_up: Arc<GivenUp>,
+}
+
+/// What was waited for in vain: whoever changes 10,000 SKUs waits once, not 10,000 times.
+#[derive(Default)]
+struct GivenUp {
+    redis: AtomicBool,
+    /// Number of the epoch that did not open.
+    epoch: AtomicU64,
 }
 
 impl Stock {
     pub(super) fn new(gate: Gate, kafka: KafkaSettings) -> Self {
-        Self { gate, kafka, reader: Arc::default() }
+        Self { gate, kafka, reader: Arc::default(), given_up: Arc::default() }
     }
 
     pub(super) fn keys(&self, sku_id: SkuId) -> SkuKeys {
@@ -61,7 +71,10 @@ impl Stock {
 
     /// Waits until Redis can be asked.
     pub(super) async fn connected(&self) -> Result<(), StockError> {
-        self.gate.wait_connected(REDIS_PATIENCE).await
+        let patience = if self.given_up.redis.load(Relaxed) { Duration::ZERO } else { REDIS_PATIENCE };
+        let connected = self.gate.wait_connected(patience).await;
+        self.given_up.redis.store(connected.is_err(), Relaxed);
+        connected
     }
 
     /// The newest record of the control topic.
@@ -91,7 +104,10 @@ impl Stock {
             if state == EpochState::Open {
                 return Ok(Fence { epoch, replid: replids.remove(SINGLE_PRIMARY).unwrap_or_default() });
             }
-            if started.elapsed() >= patience {
+            if started.elapsed() >= patience || self.given_up.epoch.load(Relaxed) == epoch.0 {
+                if !patience.is_zero() {
+                    self.given_up.epoch.store(epoch.0, Relaxed);
+                }
                 return Err(NotApplied::NotDeciding(format!("Redis is being filled under epoch {epoch}")));
             }
             tokio::time::sleep(LOOK_EVERY).await;

@@ -125,7 +125,7 @@ async fn fill_alone(
         return Ok(());
     }
     let db = Db::open(&options.parts.mysql);
-    let configured = configure(&rebuild, &db, &named).await;
+    let configured = configure(rebuild, &db, &named).await;
     db.close().await;
     configured
 }

@@ -4,6 +4,7 @@
 
 mod bad_bodies;
 mod bad_requests;
+mod capacity;
 mod expiry;
 mod keys;
 mod orders;
