@@ -232,3 +232,29 @@ async fn definitions_change_but_never_their_capacity() {
     assert_eq!((stored.sku.capacity, stored.sku.price_minor, stored.version), (100, 1, 2));
     assert_eq!(stored.loaded_epoch, Some(Epoch(3)));
 }
+
+#[tokio::test]
+async fn two_setups_at_once_create_each_sku_once() {
+    let (db, _) = database().await;
+    let sku = |id: u64| Sku {
+        sku_id: SkuId::new(id),
+        name: format!("Seat {id}"),
+        price_minor: 100,
+        currency: "EUR".into(),
+        capacity: 5,
+        per_user: 1,
+        hold_ms: 1_000,
+        opens_at_ms: None,
+        closes_at_ms: None,
+        paused: false,
+    };
+    let (forwards, backwards): (Vec<Sku>, Vec<Sku>) =
+        ((1..=450).map(sku).collect(), (1..=450).rev().map(sku).collect());
+    let (ann, bob) = (Author::new("ann", "setup").unwrap(), Author::new("bob", "setup").unwrap());
+    let (one, two) = tokio::join!(skus::upsert(&db, &forwards, &ann), skus::upsert(&db, &backwards, &bob));
+    one.unwrap();
+    two.unwrap();
+    let rows = changes::list(&db, None, 10_000).await.unwrap();
+    assert_eq!((rows.len(), skus::list(&db).await.unwrap().len()), (450, 450));
+    assert!(rows.iter().all(|row| row.change.what == "created"));
+}

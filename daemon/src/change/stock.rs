@@ -11,6 +11,7 @@ use flash_core::sale::Sku;
 use flash_stores::kafka::KafkaSettings;
 use flash_stores::kafka::epochs::{EpochReader, EpochTopicError};
 use flash_stores::redis::{Fence, Gate, Resized, SkuKeys, StockError};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -47,12 +48,28 @@ impl From<StockError> for NotApplied {
 pub(super) struct Stock {
     pub(super) gate: Gate,
     kafka: KafkaSettings,
-    reader: Arc<Mutex<Option<EpochReader>>>,
+    reading: Arc<Mutex<Option<Reading>>>,
+    given_up: Arc<GivenUp>,
+}
+
+/// The control topic, as last read.
+struct Reading {
+    reader: EpochReader,
+    /// When the last complete read began.
+    began: Option<Instant>,
+}
+
+/// What was waited for in vain: whoever changes 10,000 SKUs waits once, not 10,000 times.
+#[derive(Default)]
+struct GivenUp {
+    redis: AtomicBool,
+    /// Number of the epoch that did not open.
+    epoch: AtomicU64,
 }
 
 impl Stock {
     pub(super) fn new(gate: Gate, kafka: KafkaSettings) -> Self {
-        Self { gate, kafka, reader: Arc::default() }
+        Self { gate, kafka, reading: Arc::default(), given_up: Arc::default() }
     }
 
     pub(super) fn keys(&self, sku_id: SkuId) -> SkuKeys {
@@ -61,20 +78,27 @@ impl Stock {
 
     /// Waits until Redis can be asked.
     pub(super) async fn connected(&self) -> Result<(), StockError> {
-        self.gate.wait_connected(REDIS_PATIENCE).await
+        let patience = if self.given_up.redis.load(Relaxed) { Duration::ZERO } else { REDIS_PATIENCE };
+        let connected = self.gate.wait_connected(patience).await;
+        self.given_up.redis.store(connected.is_err(), Relaxed);
+        connected
     }
 
-    /// The newest record of the control topic.
+    /// The newest record of the control topic, by a read that began after this call. Callers who wait for one another share it.
     pub(super) async fn latest(&self) -> Result<Option<EpochRecord>, ChangeError> {
-        let (kafka, reader) = (self.kafka.clone(), Arc::clone(&self.reader));
+        let (kafka, reading, asked) = (self.kafka.clone(), Arc::clone(&self.reading), Instant::now());
         let read = move || {
             // A reader left behind by a panic has at worst not read to the end, which the next line does.
-            let mut slot = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let reader = match slot.as_mut() {
-                Some(reader) => reader,
-                None => slot.insert(EpochReader::new(&kafka)?),
+            let mut slot = reading.lock().unwrap_or_else(PoisonError::into_inner);
+            let Reading { reader, began } = match slot.as_mut() {
+                Some(reading) => reading,
+                None => slot.insert(Reading { reader: EpochReader::new(&kafka)?, began: None }),
             };
-            reader.read_to_end(boot_ms(), KAFKA_PATIENCE)?;
+            if began.is_none_or(|began| began < asked) {
+                let now = Instant::now();
+                reader.read_to_end(boot_ms(), KAFKA_PATIENCE)?;
+                *began = Some(now);
+            }
             Ok::<_, EpochTopicError>(reader.view().latest().cloned())
         };
         Ok(tokio::task::spawn_blocking(read).await??)
@@ -91,7 +115,10 @@ impl Stock {
             if state == EpochState::Open {
                 return Ok(Fence { epoch, replid: replids.remove(SINGLE_PRIMARY).unwrap_or_default() });
             }
-            if started.elapsed() >= patience {
+            if started.elapsed() >= patience || self.given_up.epoch.load(Relaxed) == epoch.0 {
+                if !patience.is_zero() {
+                    self.given_up.epoch.store(epoch.0, Relaxed);
+                }
                 return Err(NotApplied::NotDeciding(format!("Redis is being filled under epoch {epoch}")));
             }
             tokio::time::sleep(LOOK_EVERY).await;

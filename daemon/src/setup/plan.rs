@@ -221,8 +221,8 @@ fn contradictions(wanted: &Sku, stored: &StoredSku) -> Vec<String> {
     if wanted.capacity != current.capacity {
         found.push(format!(
             "SKU {sku_id} has a capacity of {}, not {}: setup never changes the capacity of a SKU that exists, units may \
-             have been sold",
-            current.capacity, wanted.capacity
+             have been sold; `flashctl sku set-capacity {sku_id} {}` does",
+            current.capacity, wanted.capacity, wanted.capacity
         ));
     }
     if wanted.currency != current.currency && stored.loaded_epoch.is_some() {
