@@ -20,7 +20,8 @@ impl AuthorArgs {
     /// The author of the change.
     pub(crate) fn author(&self) -> Result<Author, Failure> {
         let who = self.who.clone().unwrap_or_else(name);
-        Author::new(&who, &self.why).map_err(|error| Failure::new(Exit::Usage, error))
+        Author::new(&who, &self.why)
+            .map_err(|error| Failure::new(Exit::Usage, error).hint("--why \"what made it necessary\""))
     }
 }
 
