@@ -1,6 +1,7 @@
 //! How a change is told, and how its errors are.
 
 use flash_core::{ids::SkuId, stock::Counters};
+use flash_stores::redis::StockError;
 use flashd::change::{ChangeError, Outcome, Reached};
 use serde_json::{Value, json};
 
@@ -182,6 +183,7 @@ pub(crate) fn explain(error: ChangeError) -> Failure {
         ChangeError::Half { .. } => "the same command once more completes it".to_owned(),
         ChangeError::PutBack { sku_id, .. } => format!("flashctl sku show {sku_id}"),
         ChangeError::Busy(sku_id) => format!("flashctl sku changes {sku_id} shows who, when they are done"),
+        ChangeError::Stock(StockError::Refused(_)) => "REDIS_URL must name the primary".to_owned(),
         error if error.is_unreachable() => UNREACHABLE_HINT.to_owned(),
         _ => "flashctl sku --help".to_owned(),
     };

@@ -25,7 +25,8 @@ impl AuthorArgs {
 
 /// Whoever is named, or whoever is at the terminal, for this reason.
 pub(crate) fn author(who: Option<String>, why: &str) -> Result<Author, Failure> {
-    Author::new(&who.unwrap_or_else(name), why).map_err(|error| Failure::new(Exit::Usage, error))
+    Author::new(&who.unwrap_or_else(name), why)
+        .map_err(|error| Failure::new(Exit::Usage, error).hint("--why \"what made it necessary\""))
 }
 
 /// `$USER@host`.

@@ -19,9 +19,10 @@ use serde_json::{Value, json};
 use crate::{
     args::Output,
     exit::Exit,
-    plain::{table, utc},
+    plain::utc,
     report::Failure,
     servers::{self, ServerArgs},
+    table::{self, Align},
     terminal::Terminal,
 };
 
@@ -110,9 +111,19 @@ impl Found {
         if self.rows.is_empty() {
             return terminal.answer("no payments");
         }
-        let head = ["AT", "STATUS", "REASON", "AMOUNT", "SKU", "USER", "PAID ORDER", "CONFIRMED", "PAYMENT"];
-        let rows: Vec<[String; 9]> = self.rows.iter().map(|row| self.cells(row)).collect();
-        for line in table(head, &rows) {
+        let headings = [
+            ("AT", Align::Left),
+            ("STATUS", Align::Left),
+            ("REASON", Align::Left),
+            ("AMOUNT", Align::Right),
+            ("SKU", Align::Right),
+            ("USER", Align::Right),
+            ("PAID ORDER", Align::Left),
+            ("CONFIRMED", Align::Left),
+            ("PAYMENT", Align::Left),
+        ];
+        let rows: Vec<Vec<String>> = self.rows.iter().map(|row| self.cells(row).to_vec()).collect();
+        for line in table::lines(&headings, &rows) {
             terminal.answer(&line)?;
         }
         let hidden = self.count().saturating_sub(self.rows.len() as u64);

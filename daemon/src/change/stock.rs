@@ -48,8 +48,15 @@ impl From<StockError> for NotApplied {
 pub(super) struct Stock {
     pub(super) gate: Gate,
     kafka: KafkaSettings,
-    reader: Arc<Mutex<Option<EpochReader>>>,
+    reading: Arc<Mutex<Option<Reading>>>,
     given_up: Arc<GivenUp>,
+}
+
+/// The control topic, as last read.
+struct Reading {
+    reader: EpochReader,
+    /// When the last complete read began.
+    began: Option<Instant>,
 }
 
 /// What was waited for in vain: whoever changes 10,000 SKUs waits once, not 10,000 times.
@@ -62,7 +69,7 @@ struct GivenUp {
 
 impl Stock {
     pub(super) fn new(gate: Gate, kafka: KafkaSettings) -> Self {
-        Self { gate, kafka, reader: Arc::default(), given_up: Arc::default() }
+        Self { gate, kafka, reading: Arc::default(), given_up: Arc::default() }
     }
 
     pub(super) fn keys(&self, sku_id: SkuId) -> SkuKeys {
@@ -77,17 +84,21 @@ impl Stock {
         connected
     }
 
-    /// The newest record of the control topic.
+    /// The newest record of the control topic, by a read that began after this call. Callers who wait for one another share it.
     pub(super) async fn latest(&self) -> Result<Option<EpochRecord>, ChangeError> {
-        let (kafka, reader) = (self.kafka.clone(), Arc::clone(&self.reader));
+        let (kafka, reading, asked) = (self.kafka.clone(), Arc::clone(&self.reading), Instant::now());
         let read = move || {
             // A reader left behind by a panic has at worst not read to the end, which the next line does.
-            let mut slot = reader.lock().unwrap_or_else(PoisonError::into_inner);
-            let reader = match slot.as_mut() {
-                Some(reader) => reader,
-                None => slot.insert(EpochReader::new(&kafka)?),
+            let mut slot = reading.lock().unwrap_or_else(PoisonError::into_inner);
+            let Reading { reader, began } = match slot.as_mut() {
+                Some(reading) => reading,
+                None => slot.insert(Reading { reader: EpochReader::new(&kafka)?, began: None }),
             };
-            reader.read_to_end(boot_ms(), KAFKA_PATIENCE)?;
+            if began.is_none_or(|began| began < asked) {
+                let now = Instant::now();
+                reader.read_to_end(boot_ms(), KAFKA_PATIENCE)?;
+                *began = Some(now);
+            }
             Ok::<_, EpochTopicError>(reader.view().latest().cloned())
         };
         Ok(tokio::task::spawn_blocking(read).await??)

@@ -4,7 +4,14 @@ use clap::{Args, ValueEnum};
 use flashd::dead_letters::{LetterStatus, Shelf};
 
 use super::{desk, explain, view};
-use crate::{args::Output, exit::Exit, plain, report::Failure, servers::ServerArgs, terminal::Terminal};
+use crate::{
+    args::Output,
+    exit::Exit,
+    report::Failure,
+    servers::ServerArgs,
+    table::{self, Align},
+    terminal::Terminal,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -69,9 +76,16 @@ pub(super) async fn command(args: ListArgs, terminal: &Terminal) -> Result<Exit,
 
 fn text(shelf: &Shelf, hidden: u64, terminal: &Terminal) -> Result<(), Failure> {
     if !shelf.letters.is_empty() {
-        let head = ["ORIGIN", "STATUS", "REPLAYS", "PARKED", "EVENT", "ERROR"];
-        let rows: Vec<[String; 6]> = shelf.letters.iter().map(view::row).collect();
-        for line in plain::table(head, &rows) {
+        let headings = [
+            ("ORIGIN", Align::Left),
+            ("STATUS", Align::Left),
+            ("REPLAYS", Align::Right),
+            ("PARKED", Align::Left),
+            ("EVENT", Align::Left),
+            ("ERROR", Align::Left),
+        ];
+        let rows: Vec<Vec<String>> = shelf.letters.iter().map(|letter| view::row(letter).to_vec()).collect();
+        for line in table::lines(&headings, &rows) {
             terminal.answer(&line)?;
         }
     }
