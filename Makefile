@@ -7,6 +7,9 @@ TARGET := $(or $(CARGO_TARGET_DIR),target)
 # One profile for tests, lints and docs, so that dependencies and their build scripts (librdkafka!) are built once
 # for all of them. The demo is release, because its figures are shown.
 CI := --profile ci
+# What is tested and linted. The feature `faults` lets tests kill flashd between two steps and give it a wrong clock; a
+# release has neither.
+TESTED := $(CI) --workspace --features flashd/faults
 
 .PHONY: help demo test test-apache build fmt lint docs tools kafka
 
@@ -19,9 +22,7 @@ help:
 demo: build
 	$(TARGET)/release/flashctl demo
 
-# The tests run the flashd and flashctl binaries, which `cargo test` alone does not build for other packages. The
-# feature `faults` lets them kill flashd between two steps and give it a wrong clock; a release has neither.
-TESTED := $(CI) --workspace --features flashd/faults
+# `cargo test` alone does not build the binaries that the tests of other packages run.
 test: tools
 	cargo build $(TESTED) --bins
 	cargo test $(TESTED)
@@ -38,7 +39,7 @@ fmt:
 
 lint:
 	cargo fmt --all --check
-	cargo clippy $(CI) --workspace --all-targets -- -D warnings
+	cargo clippy $(TESTED) --all-targets -- -D warnings
 
 docs:
 	RUSTDOCFLAGS="-D warnings" cargo doc $(CI) --workspace --no-deps
