@@ -16,14 +16,15 @@ fn held_for(seconds: u64, sku_id: u64, capacity: u32) -> Sku {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_unpaid_ticket_comes_back_and_a_late_payment_finds_another_or_is_refunded() {
-    let site = Site::open(Own::default(), &[held_for(1, 1, 2)]).await;
+    let site = Site::open(Own::default(), &[held_for(4, 1, 2)]).await;
     let (api, worker) = (site.daemon("api").await, site.daemon("worker").await);
     let mut buyer = site.buyer(&[&api]);
     let first = buyer.insist(&Purchase::new(1, 1, "k")).await.won();
     let second = buyer.insist(&Purchase::new(2, 1, "k")).await.won();
     let held_out = buyer.buy(&Purchase::new(3, 1, "k")).await.refused(410, "SOLD_OUT");
     assert_eq!((&held_out.json()["final"], &held_out.json()["held"]), (&false.into(), &2.into()));
-    assert_eq!(held_out.header("retry-after"), Some("1"), "the earliest hold ends within a second");
+    let wait: u64 = held_out.header("retry-after").and_then(|seconds| seconds.parse().ok()).unwrap();
+    assert!((1..=4).contains(&wait), "the earliest hold ends in {wait} s");
     eventually("both units", || async { site.stock(1).await.counters.available == 2 }).await;
     let _ = buyer.insist(&Purchase::new(1, 1, "k")).await.refused(410, "RESERVATION_EXPIRED");
     let mut cashier = site.cashier(&[&api]);
@@ -96,7 +97,7 @@ async fn pay_against_cancel_against_expiry_a_thousand_times() {
 async fn an_expiry_storm_is_resold_to_the_last_unit() {
     const UNITS: u32 = 20_000;
     const PER_BUYER: u32 = 10;
-    let storm = Sku { per_user: PER_BUYER, ..held_for(15, 1, UNITS) };
+    let storm = Sku { per_user: PER_BUYER, ..held_for(25, 1, UNITS) };
     let site = Site::open(Own::default(), &[storm]).await;
     let (a, b) = (site.daemon("all").await, site.daemon("all").await);
     first_wave(&site, &[&a, &b], UNITS, PER_BUYER).await;
