@@ -76,7 +76,8 @@ async fn letters_are_listed_shown_replayed_and_dropped() {
     assert_eq!((dropped.exit, &dropped.json()["dropped"]), (0, &json!(["order-events/0/0"])));
     let all = flashctl(&env, "dlq list --status all -o json").await.json();
     let [first, second] = [0, 1].map(|index| all["letters"][index].clone());
-    assert_eq!((&first["status"], &first["who"], &first["why"]), (&json!("dropped"), &json!("ann"), &json!("torn")));
+    assert_eq!((&first["status"], &first["why"]), (&json!("dropped"), &json!("torn")));
+    assert!(first["who"].as_str().is_some_and(|who| who.starts_with("ann@")), "{first}");
     assert_eq!((&second["status"], &second["replays"]), (&json!("waiting"), &json!(1)));
     assert_eq!(flashctl(&env, "dlq replay 0/0 --yes").await.exit, 1, "dropped is dropped");
 
@@ -93,7 +94,7 @@ async fn servers_that_cannot_be_reached_are_exit_code_4() {
     for args in ["payments -o json", "dlq list -o json"] {
         let said = flashctl(&env, args).await;
         assert_eq!((said.exit, said.stdout.as_str()), (4, ""), "{args}: {}", said.stderr);
-        assert!(said.stderr.contains("\"hint\":\"KAFKA_BROKERS and MYSQL_HOST"), "{args}: {}", said.stderr);
+        assert!(said.stderr.contains("KAFKA_BROKERS and MYSQL_HOST name others"), "{args}: {}", said.stderr);
     }
     let nowhere = flashctl(&env, "payments --config /nowhere/flash.toml").await;
     assert_eq!(nowhere.exit, 2, "{}", nowhere.stderr);
