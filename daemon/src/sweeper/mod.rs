@@ -59,9 +59,9 @@ impl Sweeper {
             }
             schedule.follow(&self.catalog, boot_ms());
             while looks.len() < CONCURRENT_SKUS
-                && let Some(sku_id) = schedule.due(boot_ms())
+                && let Some((sku_id, hold_ms)) = schedule.due(boot_ms())
             {
-                looks.spawn(self.look(sku_id));
+                looks.spawn(self.look(sku_id, hold_ms));
             }
         }
         let all = u32::try_from(SWEEP_IN_FLIGHT_MAX).unwrap_or(u32::MAX);
@@ -72,9 +72,13 @@ impl Sweeper {
         }
     }
 
-    /// Sweeps one SKU; says in how many milliseconds to look again.
-    fn look(&self, sku_id: SkuId) -> impl Future<Output = (SkuId, u64)> + use<> {
+    /// Sweeps one SKU; says in how many milliseconds to look again. Holds may have become shorter in the catalogue (`hold_ms`)
+    /// a moment before they do in Redis; what is made from then on must not be missed.
+    fn look(&self, sku_id: SkuId, hold_ms: u64) -> impl Future<Output = (SkuId, u64)> + use<> {
         let sweep = Sweep::new(Arc::clone(&self.deciders), Arc::clone(&self.places), sku_id);
-        async move { (sku_id, sweep.run(SWEEP_BATCH_MAX, SETTLE_TAKEOVER_MS).await.unwrap_or(RETRY_MS)) }
+        async move {
+            let pause_ms = sweep.run(SWEEP_BATCH_MAX, SETTLE_TAKEOVER_MS).await.unwrap_or(RETRY_MS);
+            (sku_id, pause_ms.min(hold_ms))
+        }
     }
 }

@@ -42,8 +42,8 @@ impl Schedule {
         self.followed = Some(offers);
     }
 
-    /// The next SKU that is due, once.
-    pub(super) fn due(&mut self, now_ms: u64) -> Option<SkuId> {
+    /// The next SKU that is due, once, and the length of its holds as the catalogue has it.
+    pub(super) fn due(&mut self, now_ms: u64) -> Option<(SkuId, u64)> {
         while let Some(Reverse((at_ms, sku_id))) = self.due.peek().copied() {
             if at_ms > now_ms {
                 return None;
@@ -52,7 +52,7 @@ impl Schedule {
             let known = self.known.get_mut(&sku_id).filter(|known| known.at_ms == Some(at_ms));
             if let Some(known) = known {
                 known.at_ms = None;
-                return Some(sku_id);
+                return Some((sku_id, known.hold_ms));
             }
         }
         None
