@@ -4,6 +4,7 @@
 --       8.. idempotency keys (step 'keys' only)
 -- ARGV  1 epoch  2 replid noted by the coordinator  3 step
 --       begin:  nothing more. Empties the SKU and marks it 'loading:N'
+--       block:  nothing more. Empties the SKU and marks it 'blocked:N': it is left closed when the epoch is opened
 --       create: the fields of open. For a SKU that was never loaded before: refuses if there is anything
 --       holds:  per hold: order, details, expires_at
 --       keys:   per key: answer (quantity:order, and how it was settled; see reserve.lua), life (ms)
@@ -30,12 +31,16 @@ end
 
 local steps = {}
 
-function steps.begin()
+local function empty(mark)
   redis.call('UNLINK', holds_key, hold_key, buyers_key, winners_key, closing_key, closings_key)
   redis.call('DEL', stock_key)
-  redis.call('HSET', stock_key, 'epoch', LOADING)
+  redis.call('HSET', stock_key, 'epoch', mark)
   return 'OK'
 end
+
+function steps.begin() return empty(LOADING) end
+
+function steps.block() return empty('blocked:' .. epoch) end
 
 function steps.holds()
   for i = 0, (#ARGV - FIRST_ARG + 1) / 3 - 1 do
@@ -74,7 +79,7 @@ if step == 'create' then
   if found then return refuse('EXISTS ' .. found) end
   return open()
 end
-if step == 'begin' then
+if step == 'begin' or step == 'block' then
   local number = found and tonumber(string.match(found, '(%d+)$'))
   if number and number > tonumber(epoch) then return refuse('NEWER ' .. found) end
 elseif found ~= LOADING then

@@ -203,7 +203,7 @@ impl Daemon {
     }
 }
 
-/// What servers of our own need before a daemon can be ready: tables, topics, stock under an open epoch. ServerArgs that
+/// What servers of our own need before a daemon can be ready: tables, topics, stock under an open epoch. Servers that
 /// were not started here are left as they are: filling them is a decision for `flashctl setup`.
 async fn fill(stack: &Stack, skus: Vec<Sku>) -> Result<(), Failure> {
     if ![stack.redis(), stack.mysql(), stack.kafka()].iter().all(|server| server.is_ours()) {

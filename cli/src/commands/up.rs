@@ -27,7 +27,7 @@ Examples:
 /// Keep the whole system running in the foreground.
 ///
 /// Starts Redis, MariaDB or MySQL, a Kafka-protocol broker and flashd on loopback ports, and stops all of them on
-/// Ctrl-C or SIGTERM (exit code 0; a second signal exits at once). ServerArgs that were not started here are never
+/// Ctrl-C or SIGTERM (exit code 0; a second signal exits at once). Servers that were not started here are never
 /// touched. If one of ours dies, the rest is stopped and the exit code is 1.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]

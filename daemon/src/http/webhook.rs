@@ -107,7 +107,15 @@ async fn receive(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<A
     let Notice::Paid { order_id, request } = notice else {
         return Ok(json(Bytes::from_static(b"{\"received\":true,\"status\":\"IGNORED\"}")));
     };
-    let fated = Settler::new(app, shop)?.pay(order_id, &request, Sender::Provider).await?;
+    let fated = Settler::new(app, shop)?.pay(order_id, &request, Sender::Provider).await;
+    if let Err(refusal @ (Refusal::OrderNotFound | Refusal::PaymentReused { .. } | Refusal::AmountMismatch { .. })) =
+        &fated
+    {
+        // The provider has taken money that can not be tied to an order of ours: somebody has to look at it.
+        let (payment, amount) = (&request.payment_id, request.amount_minor);
+        tracing::error!(%payment, amount, order = %order_id, why = refusal.advice().code, "a signed notice was refused");
+    }
+    let fated = fated?;
     app.meters.paid(&fated);
     Ok(received(order_id, &request, &fated))
 }

@@ -137,8 +137,8 @@ fn hold(row: &OrderRow) -> Hold {
 /// What the log says has become of a payment.
 fn fate(row: &PaymentRow) -> Fate {
     match (row.order_id, row.refund) {
-        (Some(order_id), _) if order_id == row.payment.paid_order => Fate::Confirmed,
-        (Some(order_id), _) => Fate::Rebooked(order_id),
+        (Some(order_id), _) if order_id == row.payment.paid_order => Fate::Confirmed(row.payment.amount_minor),
+        (Some(order_id), _) => Fate::Rebooked(order_id, row.payment.amount_minor),
         (None, reason) => Fate::Refunded(reason.unwrap_or(RefundReason::Amount)),
     }
 }

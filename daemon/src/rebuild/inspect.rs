@@ -1,5 +1,6 @@
 //! Finding out what Redis needs: nothing, a few new SKUs, or a rebuild.
 
+use super::blocked::mark;
 use super::fill::terms;
 use super::{Rebuild, RebuildError};
 use flash_core::epoch::{EpochRecord, EpochState, SINGLE_PRIMARY};
@@ -15,6 +16,8 @@ pub enum SkuStock {
     Loaded(Snapshot),
     /// Never loaded: nobody can have bought from it.
     New,
+    /// It was left closed when the open epoch was filled.
+    Blocked,
     /// It was loaded once and is not there under the open epoch any more.
     Lost,
 }
@@ -26,6 +29,8 @@ pub enum Need {
     Nothing,
     /// The open epoch is sound; these SKUs are new.
     Load(Vec<SkuId>),
+    /// The open epoch is sound; these SKUs were left closed and may be filled by now.
+    Unblock(Vec<SkuId>),
     /// Redis must be filled under a new epoch, for this reason.
     Rebuild(String),
 }
@@ -57,15 +62,23 @@ impl Rebuild {
                 stocks,
             ));
         }
-        let new: Vec<SkuId> =
-            stocks.iter().filter(|(_, stock)| *stock == SkuStock::New).map(|(sku_id, _)| *sku_id).collect();
-        Ok((if new.is_empty() { Need::Nothing } else { Need::Load(new) }, stocks))
+        let those = |wanted: SkuStock| -> Vec<SkuId> {
+            stocks.iter().filter(|(_, stock)| *stock == wanted).map(|(sku_id, _)| *sku_id).collect()
+        };
+        let (new, blocked) = (those(SkuStock::New), those(SkuStock::Blocked));
+        let need = match (new.is_empty(), blocked.is_empty()) {
+            (false, _) => Need::Load(new),
+            (true, false) => Need::Unblock(blocked),
+            (true, true) => Need::Nothing,
+        };
+        Ok((need, stocks))
     }
 
     async fn stock_of(&self, stored: &StoredSku, fence: &Fence) -> Result<SkuStock, RebuildError> {
         let snapshot = self.gate.snapshot(&self.keys(stored.sku.sku_id)).await?;
         Ok(match (snapshot, stored.loaded_epoch) {
             (Some(snapshot), _) if snapshot.epoch == fence.epoch.to_string() => SkuStock::Loaded(snapshot),
+            (Some(snapshot), _) if snapshot.epoch == mark(fence.epoch) => SkuStock::Blocked,
             (None, None) => SkuStock::New,
             _ => SkuStock::Lost,
         })
@@ -101,7 +114,7 @@ impl Rebuild {
         Ok(())
     }
 
-    async fn open_fence(&self) -> Result<Option<Fence>, RebuildError> {
+    pub(super) async fn open_fence(&self) -> Result<Option<Fence>, RebuildError> {
         let latest = self.latest_epoch().await?.filter(|record| record.state == EpochState::Open);
         Ok(latest.map(|EpochRecord { epoch, mut replids, .. }| Fence {
             epoch,

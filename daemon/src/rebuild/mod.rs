@@ -4,6 +4,7 @@
 //! the stock is counted only behind a fence that every older "yes" lies before. A coordinator that dies anywhere leaves
 //! nothing open; the next one starts again with a higher number. Two at once are harmless: the higher number wins.
 
+mod blocked;
 mod fill;
 mod inspect;
 
@@ -12,6 +13,7 @@ pub use inspect::{Need, SkuStock};
 
 use crate::clock::{boot_ms, wall_ms};
 use crate::crash;
+use crate::dead_letters::DeadLetterError;
 use crate::projector::{CatchUpError, ProjectorOptions, WaitError, catch_up, wait_for_fence};
 use flash_core::epoch::{EpochRecord, EpochState, SINGLE_PRIMARY};
 use flash_core::event::{Body, Event};
@@ -64,6 +66,13 @@ pub enum Progress {
         /// SKUs to load.
         all: usize,
     },
+    /// This SKU is left closed.
+    Blocked {
+        /// Which SKU.
+        sku_id: SkuId,
+        /// Why, and what to do about it.
+        reason: String,
+    },
     /// The epoch is open.
     Opened(Epoch),
 }
@@ -97,6 +106,9 @@ pub enum RebuildError {
     /// `order-events` is not there.
     #[error("the topic {0} does not exist; run `flashctl setup`")]
     NoTopic(String),
+    /// The dead letters, whose events count.
+    #[error(transparent)]
+    DeadLetters(#[from] DeadLetterError),
     /// The projection.
     #[error(transparent)]
     CatchUp(#[from] CatchUpError),
@@ -104,7 +116,7 @@ pub enum RebuildError {
     #[error(transparent)]
     Wait(#[from] WaitError),
     /// More units are held and sold than exist: selling must not go on.
-    #[error("SKU {sku_id}: {held} held + {sold} sold exceed the capacity of {capacity}; nothing was opened")]
+    #[error("SKU {sku_id}: {held} held + {sold} sold exceed the capacity of {capacity}")]
     Oversold {
         /// Which SKU.
         sku_id: SkuId,
@@ -184,9 +196,10 @@ impl Rebuild {
         let ids: Vec<SkuId> = skus.iter().map(|stored| stored.sku.sku_id).collect();
         // Marked before the first unit can be sold, so that "never loaded" can be believed whatever dies.
         skus::mark_loaded(&self.db, &ids, epoch).await?;
+        let parked = self.parked().await?;
         for (done, stored) in skus.iter().enumerate() {
             progress(Progress::Loading { done, all: skus.len() });
-            self.fill(&stored.sku, &fence).await?;
+            self.fill_or_block(stored, &fence, &parked, &progress).await?;
         }
         progress(Progress::Loading { done: skus.len(), all: skus.len() });
         crash::point("rebuild.loaded");

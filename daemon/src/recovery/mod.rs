@@ -18,6 +18,8 @@ use tokio::sync::watch;
 
 /// How often it is looked whether anything is wrong.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often it is tried to fill a SKU that was left closed.
+const BLOCKED_EVERY: Duration = Duration::from_secs(5);
 /// First and longest pause after a rebuild that failed.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(10));
 
@@ -32,6 +34,8 @@ pub(crate) struct Recovery {
 enum Repaired {
     /// Nothing was wrong after all.
     NotNeeded,
+    /// SKUs stay closed until an operator has done something about them.
+    StillBlocked,
     /// Somebody else is at it.
     Elsewhere,
     /// Redis was filled under this epoch.
@@ -58,6 +62,7 @@ impl Recovery {
             let Some(reason) = self.suspicion().await else { continue };
             match self.repair(&reason).await {
                 Ok(Repaired::NotNeeded | Repaired::Elsewhere) => pause = PAUSES.0,
+                Ok(Repaired::StillBlocked) => tokio::time::sleep(BLOCKED_EVERY).await,
                 Ok(Repaired::Done(epoch)) => {
                     tracing::warn!(%epoch, reason, "Redis was filled anew; selling goes on");
                     pause = PAUSES.0;
@@ -98,7 +103,15 @@ impl Recovery {
     }
 
     async fn repair_alone(&self, rebuild: &Rebuild, suspicion: &str) -> Result<Repaired, RebuildError> {
-        let (Need::Rebuild(reason), _) = rebuild.inspect().await? else { return Ok(Repaired::NotNeeded) };
+        let reason = match rebuild.inspect().await?.0 {
+            Need::Rebuild(reason) => reason,
+            Need::Unblock(blocked) => {
+                self.status.looks_again();
+                let opened = rebuild.unblock(&blocked, |progress| self.status.note(&progress)).await?;
+                return Ok(if opened < blocked.len() { Repaired::StillBlocked } else { Repaired::NotNeeded });
+            }
+            Need::Nothing | Need::Load(_) => return Ok(Repaired::NotNeeded),
+        };
         tracing::warn!(suspicion, reason, "Redis is filled anew");
         self.status.began(&reason);
         let epoch = rebuild.run(|progress| self.status.note(&progress)).await?;

@@ -2,8 +2,9 @@
 
 use crate::clock::boot_ms;
 use crate::rebuild::Progress;
-use flash_core::ids::Epoch;
+use flash_core::ids::{Epoch, SkuId};
 use serde::Serialize;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
 /// Shared with the admin plane.
@@ -24,6 +25,8 @@ pub(crate) struct View {
     pub(crate) last_took_ms: Option<u64>,
     /// The epoch it opened.
     pub(crate) last_epoch: Option<Epoch>,
+    /// SKUs that the last attempt left closed, and why.
+    pub(crate) blocked: BTreeMap<SkuId, String>,
     /// Why the last attempt failed, if it did.
     pub(crate) last_error: Option<String>,
     #[serde(skip)]
@@ -44,7 +47,13 @@ impl Status {
             view.began_ms = boot_ms();
             view.reason = Some(reason.to_owned());
             view.step = Some("announcing".to_owned());
+            view.blocked.clear();
         });
+    }
+
+    /// SKUs that were left closed are tried again.
+    pub(super) fn looks_again(&self) {
+        self.change(|view| view.blocked.clear());
     }
 
     pub(super) fn note(&self, progress: &Progress) {
@@ -53,6 +62,9 @@ impl Status {
             Progress::WaitingForLeases(wait) => format!("waiting {:.1} s for older leases to end", wait.as_secs_f64()),
             Progress::Projecting => "projecting up to the fences".to_owned(),
             Progress::Loading { done, all } => format!("loading: {done} of {all} SKUs"),
+            Progress::Blocked { sku_id, reason } => {
+                return self.change(|view| drop(view.blocked.insert(*sku_id, reason.clone())));
+            }
             Progress::Opened(epoch) => format!("epoch {epoch} is open"),
         };
         if !matches!(progress, Progress::Loading { done, all } if done != all && *done > 0) {

@@ -3,13 +3,14 @@
 //! Which of the two is decided by one word in the payment's register, before anything is published: two deliveries of one
 //! notice may find the stock in different states, and must not give both.
 
+use super::pay::is_by;
 use super::{Fated, Found, Settler, total_minor};
 use flash_core::event::Order;
 use flash_core::ids::OrderId;
 use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
 use flash_core::payment::{Payment, RefundReason};
-use flash_core::settlement::{Confirm, Settlement};
+use flash_core::settlement::Confirm;
 use flash_core::stock::{Ask, Decision};
 use flash_stores::redis::{Batch, Fate};
 
@@ -19,7 +20,7 @@ impl Settler<'_> {
         if payment.amount_minor != total_minor(order) {
             return self.refund(order, payment, RefundReason::Amount, Fate::Open).await;
         }
-        let fate = match self.reserve_again(found, order, payment).await? {
+        let fate = match self.reserve_again(found, order).await? {
             Some(rebooked) => Fate::Rebooking(rebooked),
             None => Fate::Refunding(RefundReason::Expired),
         };
@@ -30,16 +31,16 @@ impl Settler<'_> {
         }
     }
 
-    /// One purchase by the gate's own rules – window, cap, stock – at the price that was paid. Its key is the payment's, so
-    /// that every delivery finds the same units.
-    async fn reserve_again(&self, found: &Found, order: &Order, payment: &Payment) -> Result<Option<OrderId>, Refusal> {
+    /// One purchase by the gate's own rules – window, cap, stock – at the price that was paid. Its key is the order's, so that
+    /// every delivery finds the same units, and a second payment for the order finds them paid for.
+    async fn reserve_again(&self, found: &Found, order: &Order) -> Result<Option<OrderId>, Refusal> {
         let (order_id, reservation_id) = self.shop.ids.next().ok_or(Refusal::StockRecovering)?;
         let ask = Ask {
             user_id: order.user_id,
             quantity: order.quantity,
             order_id,
             reservation_id,
-            idempotency_key: format!("late-{}", payment.payment_id),
+            idempotency_key: format!("late-{}", order.order_id),
         };
         let (keys, fence) = (&found.keys, &*self.fence);
         let batch = Batch { keys, fence, unit_price_minor: order.unit_price_minor, asks: &[ask] };
@@ -69,32 +70,46 @@ impl Settler<'_> {
         let gate = &self.shop.deciders.gate;
         let confirmed = gate.confirm(&again.keys, &self.fence, rebooked, payment).await;
         match confirmed.map_err(|error| self.unsettled(&error))? {
-            Confirm::Settling(settlement) if is_by(&settlement, payment) => {
+            Confirm::Settling(settlement) if is_by(&settlement, payment)? => {
                 self.record(&again, settlement).await?;
                 self.told(Fated::Rebooked { order_id: rebooked, replayed: false })
             }
             Confirm::Gone => self.rebooked_before(found, rebooked, payment).await,
+            Confirm::Settling(other) if other.state == OrderState::Confirmed => {
+                self.not_rebooked(found, rebooked, payment, RefundReason::AlreadyPaid).await
+            }
             // It waited so long that these units are gone as well.
             Confirm::Settling(_) | Confirm::Expired(_) | Confirm::Amount(_) => {
-                let order = self.row(found.order_id).await?.order;
-                self.refund(&order, payment, RefundReason::Expired, Fate::Rebooking(rebooked)).await
+                self.not_rebooked(found, rebooked, payment, RefundReason::Expired).await
             }
         }
     }
 
+    /// Redis has forgotten the order that stands for the late one. The order is read before the payment: if it is confirmed
+    /// and this payment is not there afterwards, it was another one.
     async fn rebooked_before(&self, found: &Found, rebooked: OrderId, payment: &Payment) -> Result<Fated, Refusal> {
-        let known = self.payment_row(&payment.payment_id).await?;
-        match known.and_then(|row| row.order_id) {
-            Some(order_id) => self.told(Fated::Rebooked { order_id, replayed: true }),
-            None if self.row(rebooked).await?.state.occupies_stock() => Err(Refusal::OrderPending),
-            None => {
-                let order = self.row(found.order_id).await?.order;
-                self.refund(&order, payment, RefundReason::Expired, Fate::Rebooking(rebooked)).await
+        let state = self.row(rebooked).await?.state;
+        if let Some(order_id) = self.payment_row(&payment.payment_id).await?.and_then(|row| row.order_id) {
+            return self.told(Fated::Rebooked { order_id, replayed: true });
+        }
+        match state {
+            OrderState::Reserved => Err(Refusal::OrderPending),
+            OrderState::Confirmed => self.not_rebooked(found, rebooked, payment, RefundReason::AlreadyPaid).await,
+            OrderState::Cancelled | OrderState::Expired => {
+                self.not_rebooked(found, rebooked, payment, RefundReason::Expired).await
             }
         }
     }
-}
 
-fn is_by(settlement: &Settlement, payment: &Payment) -> bool {
-    settlement.state == OrderState::Confirmed && settlement.payment.as_ref() == Some(payment)
+    /// The order that was to stand for the late one can not be confirmed by this payment.
+    async fn not_rebooked(
+        &self,
+        found: &Found,
+        rebooked: OrderId,
+        payment: &Payment,
+        reason: RefundReason,
+    ) -> Result<Fated, Refusal> {
+        let order = self.row(found.order_id).await?.order;
+        self.refund(&order, payment, reason, Fate::Rebooking(rebooked)).await
+    }
 }

@@ -7,6 +7,7 @@ use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
 use flash_core::payment::{PayRequest, Payment, RefundReason};
 use flash_core::settlement::{Confirm, Settlement, order_of};
+use flash_stores::mysql::projection::PaymentRow;
 use flash_stores::redis::Fate;
 
 impl Settler<'_> {
@@ -26,8 +27,12 @@ impl Settler<'_> {
             return Err(Refusal::CurrencyMismatch { expected: expected.clone() });
         }
         match self.decide(&payment, Fate::Open, Fate::Open).await? {
-            Fate::Confirmed => self.told(Fated::Confirmed { replayed: true }),
-            Fate::Rebooked(order_id) => self.told(Fated::Rebooked { order_id, replayed: true }),
+            Fate::Confirmed(amount_minor) => {
+                self.same_amount(&payment, amount_minor, Fated::Confirmed { replayed: true })
+            }
+            Fate::Rebooked(order_id, amount_minor) => {
+                self.same_amount(&payment, amount_minor, Fated::Rebooked { order_id, replayed: true })
+            }
             Fate::Refunded(reason) => self.told(Fated::Refund { reason }),
             Fate::Rebooking(rebooked) => self.confirm_rebooked(&found, rebooked, &payment).await,
             Fate::Refunding(reason) => {
@@ -71,7 +76,7 @@ impl Settler<'_> {
     async fn settling(&self, found: &Found, settlement: Settlement, payment: &Payment) -> Result<Fated, Refusal> {
         let order = order_of(&settlement.hold, found.sku_id);
         match settlement.state {
-            OrderState::Confirmed if settlement.payment.as_ref() == Some(payment) => {
+            OrderState::Confirmed if is_by(&settlement, payment)? => {
                 crash::point("settle.begun");
                 self.record(found, settlement).await?;
                 self.told(Fated::Confirmed { replayed: false })
@@ -82,20 +87,13 @@ impl Settler<'_> {
         }
     }
 
-    /// Redis has forgotten the order: it was settled, and MySQL knows how, or will in a moment.
+    /// Redis has forgotten the order: it was settled, and MySQL knows how, or will in a moment. The order is read before the
+    /// payment: if it is confirmed and this payment is not there afterwards, it was another one.
     async fn settled_before(&self, found: &Found, payment: &Payment, sender: Sender) -> Result<Fated, Refusal> {
-        let known = self.payment_row(&payment.payment_id).await?;
-        if let Some(row) = known {
-            if row.payment.paid_order != found.order_id {
-                return Err(Refusal::PaymentReused { order_id: row.payment.paid_order });
-            }
-            return self.told(match (row.order_id, row.refund) {
-                (Some(order_id), _) if order_id == found.order_id => Fated::Confirmed { replayed: true },
-                (Some(order_id), _) => Fated::Rebooked { order_id, replayed: true },
-                (None, reason) => Fated::Refund { reason: reason.unwrap_or(RefundReason::Amount) },
-            });
-        }
         let row = self.row(found.order_id).await?;
+        if let Some(known) = self.payment_row(&payment.payment_id).await? {
+            return self.known_before(found, payment, &known);
+        }
         if sender == Sender::Shop && payment.amount_minor != total_minor(&row.order) {
             return Err(Refusal::AmountMismatch { expected_minor: total_minor(&row.order) });
         }
@@ -106,5 +104,34 @@ impl Settler<'_> {
             OrderState::Cancelled => self.refund(&row.order, payment, RefundReason::Cancelled, Fate::Open).await,
             OrderState::Expired => self.late(found, &row.order, payment).await,
         }
+    }
+
+    /// What MySQL knows of this payment.
+    fn known_before(&self, found: &Found, payment: &Payment, known: &PaymentRow) -> Result<Fated, Refusal> {
+        if known.payment.paid_order != found.order_id {
+            return Err(Refusal::PaymentReused { order_id: known.payment.paid_order });
+        }
+        let amount_minor = known.payment.amount_minor;
+        match (known.order_id, known.refund) {
+            (Some(order_id), _) if order_id == found.order_id => {
+                self.same_amount(payment, amount_minor, Fated::Confirmed { replayed: true })
+            }
+            (Some(order_id), _) => {
+                self.same_amount(payment, amount_minor, Fated::Rebooked { order_id, replayed: true })
+            }
+            (None, reason) => self.told(Fated::Refund { reason: reason.unwrap_or(RefundReason::Amount) }),
+        }
+    }
+}
+
+/// Whether an order is being confirmed by this payment. The same payment with another amount is a contradiction, not another
+/// payment.
+pub(super) fn is_by(settlement: &Settlement, payment: &Payment) -> Result<bool, Refusal> {
+    match &settlement.payment {
+        Some(by) if by.payment_id != payment.payment_id => Ok(false),
+        Some(by) if by.amount_minor != payment.amount_minor => {
+            Err(Refusal::AmountMismatch { expected_minor: by.amount_minor })
+        }
+        by => Ok(by.is_some() && settlement.state == OrderState::Confirmed),
     }
 }

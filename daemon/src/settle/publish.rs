@@ -57,6 +57,8 @@ pub(crate) async fn finish(
 fn fate(settlement: &Settlement) -> Option<(&PaymentId, OrderId, Fate)> {
     let payment = settlement.payment.as_ref()?;
     let order_id = settlement.hold.order_id;
-    let fate = if payment.paid_order == order_id { Fate::Confirmed } else { Fate::Rebooked(order_id) };
+    let amount_minor = payment.amount_minor;
+    let direct = payment.paid_order == order_id;
+    let fate = if direct { Fate::Confirmed(amount_minor) } else { Fate::Rebooked(order_id, amount_minor) };
     Some((&payment.payment_id, payment.paid_order, fate))
 }

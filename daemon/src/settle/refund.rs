@@ -19,11 +19,23 @@ impl Settler<'_> {
         match self.decide(payment, Fate::Refunding(reason), instead_of).await? {
             Fate::Refunding(reason) => self.record_refund(order, payment, reason).await,
             Fate::Refunded(reason) => self.told(Fated::Refund { reason }),
-            Fate::Confirmed => self.told(Fated::Confirmed { replayed: true }),
-            Fate::Rebooked(order_id) => self.told(Fated::Rebooked { order_id, replayed: true }),
+            Fate::Confirmed(amount_minor) => {
+                self.same_amount(payment, amount_minor, Fated::Confirmed { replayed: true })
+            }
+            Fate::Rebooked(order_id, amount_minor) => {
+                self.same_amount(payment, amount_minor, Fated::Rebooked { order_id, replayed: true })
+            }
             // Somebody else reserved again for it this very moment; ask again.
             Fate::Rebooking(_) | Fate::Open => Err(Refusal::SettlementUnknown),
         }
+    }
+
+    /// The answer that was given before – to the very same payment; another amount under its id is another payment.
+    pub(super) fn same_amount(&self, payment: &Payment, amount_minor: u64, fated: Fated) -> Result<Fated, Refusal> {
+        if payment.amount_minor != amount_minor {
+            return Err(Refusal::AmountMismatch { expected_minor: amount_minor });
+        }
+        self.told(fated)
     }
 
     /// Proposes a fate and returns the one that counts.

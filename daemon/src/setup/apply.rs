@@ -111,6 +111,9 @@ async fn fill_alone(
     match need {
         Need::Nothing => {}
         Need::Load(new) => rebuild.load_new(&new, told).await?,
+        Need::Unblock(blocked) => {
+            rebuild.unblock(&blocked, told).await?;
+        }
         Need::Rebuild(_) => {
             rebuild.run(told).await?;
             return Ok(());

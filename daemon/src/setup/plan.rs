@@ -194,6 +194,9 @@ impl Plan {
         let (action, detail) = match need {
             Need::Rebuild(reason) => (Action::Create, format!("fill Redis from MySQL and the log: {reason}")),
             Need::Load(waiting) => (Action::Create, format!("load {} new SKUs", waiting.len() + new)),
+            Need::Unblock(blocked) => {
+                (Action::Create, format!("try to fill {} SKUs that were left closed", blocked.len()))
+            }
             Need::Nothing if new > 0 => (Action::Create, format!("load {new} new SKUs")),
             Need::Nothing => (Action::Unchanged, "every SKU is loaded".to_owned()),
         };

@@ -1,12 +1,15 @@
 //! The gate away: typed refusals, recovery by itself, and no ticket sold twice by a Redis that has forgotten.
 
 use crate::turn;
+use flash_stores::mysql::author::Author;
 use flash_tests::backends::Own;
 use flash_tests::books::Exceptions;
 use flash_tests::buyer::Purchase;
 use flash_tests::crowd::{Rush, crowd, tally};
 use flash_tests::eventually;
 use flash_tests::site::{Site, ticket};
+use flashd::dead_letters::{Desk, Outcome};
+use flashd::projector::ProjectorOptions;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
@@ -119,6 +122,39 @@ async fn a_coordinator_killed_at_any_step_is_followed_by_another() {
         });
     }
     points.join_all().await;
+}
+
+/// Events that MySQL refused are in the log and were told: a Redis that is filled anew must not sell their units again. Their
+/// SKU stays closed, the others sell, and it opens by itself when the letters are replayed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sku_with_waiting_dead_letters_stays_closed_until_they_are_replayed() {
+    let _turn = turn().await;
+    let site = Site::open(Own::default(), &[ticket(1, 2), ticket(2, 2)]).await;
+    let daemon = site.daemon("all").await;
+    let refuse = "ALTER TABLE orders ADD CONSTRAINT refused CHECK (user_id <> 777)";
+    sqlx::query(refuse).execute(&site.sql).await.unwrap();
+    let mut buyer = site.buyer(&[&daemon]);
+    let purchase = Purchase { quantity: 2, ..Purchase::new(777, 1, "k") };
+    let told = buyer.insist(&purchase).await.won();
+    eventually("the letter", || async { daemon.stats().await["projector"]["deadLetters"] == 1 }).await;
+    site.redis::<()>(&["FLUSHALL"]).await;
+    // The other SKU sells again; this one does not, although MySQL knows of nobody who has its units.
+    let _ = buyer.insist(&Purchase::new(1, 2, "k")).await.won();
+    let blocked = || async { daemon.stats().await["recovery"]["blocked"]["1"].as_str().map(str::to_owned) };
+    eventually("the reason", || async { blocked().await.is_some_and(|why| why.contains("flashctl dlq replay")) }).await;
+    let _ = buyer.buy(&Purchase::new(2, 1, "k")).await.refused(503, "STOCK_RECOVERING");
+    sqlx::query("ALTER TABLE orders DROP CONSTRAINT refused").execute(&site.sql).await.unwrap();
+    let parts = site.parts();
+    let desk = Desk::open(&ProjectorOptions { kafka: parts.kafka, mysql: parts.mysql });
+    let letters = desk.letters(|_, _| true).await.unwrap().letters;
+    let author = Author::new("the tests", "repaired").unwrap();
+    assert!(matches!(desk.replay(&letters[0], &author, false).await.unwrap(), Outcome::Applied { .. }));
+    let _ = buyer.insist(&Purchase::new(2, 1, "k")).await.refused(410, "SOLD_OUT");
+    let again = buyer.insist(&purchase).await.won();
+    assert_eq!((again.order_id, again.replayed), (told.order_id, true));
+    assert_eq!(blocked().await, None);
+    let left = Exceptions { dead_letters: 1, rebuilt: true, ..Exceptions::default() };
+    site.finish_except(&[&daemon], left).await;
 }
 
 /// The lost win that the lease prevents: a daemon decides, freezes before its event is in the log, and wakes up when Redis has

@@ -45,6 +45,9 @@ impl Progress {
             }
             SetupProgress::Stock(rebuild::Progress::Projecting) => self.step("applying the log to MySQL"),
             SetupProgress::Stock(rebuild::Progress::Loading { done, all }) => self.count("loading stock", *done, *all),
+            SetupProgress::Stock(rebuild::Progress::Blocked { sku_id, reason }) => {
+                self.terminal_line(&format!("SKU {sku_id} stays closed: {reason}"));
+            }
             SetupProgress::Stock(rebuild::Progress::Opened(epoch)) => {
                 self.terminal_line(&format!("epoch {epoch} is open"));
             }

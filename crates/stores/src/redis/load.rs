@@ -123,6 +123,14 @@ impl<'a> Loader<'a> {
         self.run(&self.call("begin", &[])).await
     }
 
+    /// Empties the SKU and marks it as left closed under this epoch.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub async fn block(&self) -> Result<(), LoadError> {
+        self.run(&self.call("block", &[])).await
+    }
+
     /// Writes live holds.
     ///
     /// # Errors

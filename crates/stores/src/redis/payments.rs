@@ -17,12 +17,12 @@ use flash_core::payment::{PaymentId, RefundReason};
 pub enum Fate {
     /// Nothing is decided yet.
     Open,
-    /// It confirmed the order it was made for, and the log knows.
-    Confirmed,
+    /// With this amount (minor units) it confirmed the order it was made for, and the log knows.
+    Confirmed(u64),
     /// It came late and confirms this order instead, which holds units for it.
     Rebooking(OrderId),
-    /// It came late and confirmed this order instead, and the log knows.
-    Rebooked(OrderId),
+    /// It came late and with this amount (minor units) confirmed this order instead, and the log knows.
+    Rebooked(OrderId, u64),
     /// It is to be given back.
     Refunding(RefundReason),
     /// It is to be given back, and the log knows.
@@ -33,9 +33,9 @@ impl Fate {
     fn write(self) -> String {
         match self {
             Self::Open => String::new(),
-            Self::Confirmed => "C".to_owned(),
+            Self::Confirmed(amount_minor) => format!("C{amount_minor}"),
             Self::Rebooking(order_id) => format!("b{order_id}"),
-            Self::Rebooked(order_id) => format!("B{order_id}"),
+            Self::Rebooked(order_id, amount_minor) => format!("B{order_id}.{amount_minor}"),
             Self::Refunding(reason) => format!("r{}", reason.as_str()),
             Self::Refunded(reason) => format!("R{}", reason.as_str()),
         }
@@ -47,9 +47,12 @@ impl Fate {
         let rest = chars.as_str();
         match first {
             None => Some(Self::Open),
-            Some('C') => Some(Self::Confirmed),
+            Some('C') => rest.parse().ok().map(Self::Confirmed),
             Some('b') => OrderId::parse(rest).ok().map(Self::Rebooking),
-            Some('B') => OrderId::parse(rest).ok().map(Self::Rebooked),
+            Some('B') => {
+                let (order_id, amount_minor) = rest.split_once('.')?;
+                Some(Self::Rebooked(OrderId::parse(order_id).ok()?, amount_minor.parse().ok()?))
+            }
             Some('r') => RefundReason::parse(rest).map(Self::Refunding),
             Some('R') => RefundReason::parse(rest).map(Self::Refunded),
             Some(_) => None,
@@ -144,7 +147,7 @@ mod tests {
     #[test]
     fn every_fate_is_read_as_it_was_written() {
         let order = OrderId::new(9_007_199_254_740_993);
-        let mut fates = vec![Fate::Open, Fate::Confirmed, Fate::Rebooking(order), Fate::Rebooked(order)];
+        let mut fates = vec![Fate::Open, Fate::Confirmed(4_900), Fate::Rebooking(order), Fate::Rebooked(order, 0)];
         fates.extend(RefundReason::ALL.map(Fate::Refunding));
         fates.extend(RefundReason::ALL.map(Fate::Refunded));
         for fate in fates {

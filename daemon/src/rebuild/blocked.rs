@@ -1,0 +1,95 @@
+//! SKUs that must not be opened with the others: what the log says about them does not fit into their stock, or is not in
+//! MySQL yet. They stay closed, each with its reason and its remedy, while everything else sells.
+//!
+//! Such a SKU carries the mark `blocked:N`, which equals nobody's epoch. It may be filled later under the same epoch N: nothing
+//! of it was decided under N, and what older epochs decided stands before the fences that were projected.
+
+use super::{Progress, Rebuild, RebuildError};
+use crate::dead_letters::{Desk, LetterStatus};
+use crate::projector::ProjectorOptions;
+use flash_core::event::Body;
+use flash_core::ids::{Epoch, SkuId};
+use flash_core::order::OrderState;
+use flash_stores::mysql::skus::StoredSku;
+use flash_stores::redis::{Fence, Loader};
+use std::collections::BTreeMap;
+
+/// The mark of a SKU that was left closed when an epoch was opened.
+pub(super) fn mark(epoch: Epoch) -> String {
+    format!("blocked:{epoch}")
+}
+
+impl Rebuild {
+    /// How many events of each SKU wait as dead letters although somebody may have been told of them. Their units are given
+    /// away and MySQL does not know.
+    pub(super) async fn parked(&self) -> Result<BTreeMap<SkuId, u64>, RebuildError> {
+        let options = ProjectorOptions { kafka: self.options.kafka.clone(), mysql: self.options.mysql.clone() };
+        let desk = Desk::open(&options);
+        let events = desk.events_topic();
+        let waits = move |origin: &flash_stores::kafka::dead_letter::Origin, status| {
+            origin.topic == events && status == LetterStatus::Waiting
+        };
+        let mut parked = BTreeMap::new();
+        for letter in desk.letters(waits).await?.letters {
+            let Ok(event) = letter.event() else {
+                tracing::warn!(origin = %letter.origin(), "a dead letter that nobody can read was left out of account");
+                continue;
+            };
+            let void = event.epoch < letter.parked.fence_epoch;
+            if let Body::Order { state: OrderState::Reserved | OrderState::Confirmed, order, .. } = &event.body
+                && !void
+            {
+                *parked.entry(order.sku_id).or_default() += 1;
+            }
+        }
+        Ok(parked)
+    }
+
+    /// Fills a SKU, or leaves it closed if it can not be filled truthfully; true if it is open.
+    pub(super) async fn fill_or_block(
+        &self,
+        stored: &StoredSku,
+        fence: &Fence,
+        parked: &BTreeMap<SkuId, u64>,
+        progress: &impl Fn(Progress),
+    ) -> Result<bool, RebuildError> {
+        let sku_id = stored.sku.sku_id;
+        let reason = match parked.get(&sku_id) {
+            Some(events) => format!(
+                "{events} of its events wait as dead letters; repair what they failed with, then: flashctl dlq replay --all"
+            ),
+            None => match self.fill(&stored.sku, fence).await {
+                Ok(()) => return Ok(true),
+                Err(error @ RebuildError::Oversold { held, sold, .. }) => {
+                    format!(
+                        "{error}; its stock can be made true with: flashctl sku set-capacity {sku_id} {}",
+                        held + sold
+                    )
+                }
+                Err(error) => return Err(error),
+            },
+        };
+        tracing::error!(sku = %sku_id, reason, "a SKU stays closed");
+        let keys = self.keys(sku_id);
+        let blocked = Loader::new(&self.gate, &keys, fence).block().await;
+        blocked.map_err(|source| RebuildError::Load { sku_id, source })?;
+        progress(Progress::Blocked { sku_id, reason });
+        Ok(false)
+    }
+
+    /// Tries to fill SKUs that were left closed, under the epoch that is open; returns how many are open now.
+    ///
+    /// # Errors
+    /// [`RebuildError`].
+    pub async fn unblock(&self, blocked: &[SkuId], progress: impl Fn(Progress)) -> Result<usize, RebuildError> {
+        let Some(fence) = self.open_fence().await? else { return Ok(0) };
+        let parked = self.parked().await?;
+        let mut opened = 0;
+        for stored in flash_stores::mysql::skus::list(&self.db).await? {
+            if blocked.contains(&stored.sku.sku_id) {
+                opened += usize::from(self.fill_or_block(&stored, &fence, &parked, &progress).await?);
+            }
+        }
+        Ok(opened)
+    }
+}
