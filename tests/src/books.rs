@@ -71,8 +71,9 @@ pub(crate) async fn check(site: &Site, daemons: &[&Daemon], exceptions: Exceptio
     // The books are read one after the other, so nothing may end meanwhile: short holds are waited for, long ones stay.
     for sku in &on_sale(site).await {
         eventually("everything to be back", || async {
-            let counters = site.stock(sku.sku_id.get()).await.counters;
-            counters.closing == 0 && (sku.hold_ms > SHORT_HOLD_MS || counters.held == 0)
+            let stock = site.stock(sku.sku_id.get()).await;
+            let next_ms = stock.first_expiry_ms.map(|ends_ms| ends_ms.saturating_sub(stock.now_ms));
+            stock.counters.closing == 0 && next_ms.is_none_or(|ms| ms > SHORT_HOLD_MS)
         })
         .await;
     }

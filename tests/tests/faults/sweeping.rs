@@ -69,8 +69,9 @@ async fn a_daemon_killed_at_any_step_of_settling_leaves_nothing_half_settled() {
                     }
                 });
             }
-            let heard = wishes.join_all().await;
-            assert!(heard.contains(&Settled::Lost), "it dies at {point}: {heard:?}");
+            // Who is answered before it dies is a matter of chance; that it dies is not.
+            let _ = wishes.join_all().await;
+            assert!(tokio::time::timeout(Duration::from_secs(30), dying.ended()).await.is_ok(), "it dies at {point}");
             // Nobody asks again for these; a sweeper must finish what was begun.
             eventually("nothing half settled", || async {
                 site.redis::<u64>(&["HLEN", &site.keys(1).closing]).await == 0
