@@ -11,7 +11,7 @@ pub(crate) struct AuthorArgs {
     /// The reason, kept in the journal with the change.
     #[arg(long, value_name = "TEXT")]
     why: String,
-    /// Who does it. [default: $USER@host]
+    /// Who does it. Unless given, $USER@host.
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
 }

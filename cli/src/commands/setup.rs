@@ -55,7 +55,7 @@ pub(crate) struct SetupArgs {
     replication: Option<i32>,
     #[command(flatten)]
     consent: Consent,
-    /// Who does it, for the journal of changes. [default: $USER@host]
+    /// Who does it, for the journal of changes. Unless given, $USER@host.
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
     #[command(flatten)]

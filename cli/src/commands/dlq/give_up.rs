@@ -26,7 +26,7 @@ pub(super) struct DropArgs {
     /// Why, for the record.
     #[arg(long, value_name = "TEXT")]
     why: String,
-    /// Who drops. [default: $USER@host]
+    /// Who drops. Unless given, $USER@host.
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
     #[command(flatten)]

@@ -40,7 +40,7 @@ pub(super) struct ReplayArgs {
     /// Also letters that were dropped, or have no attempts left.
     #[arg(long)]
     force: bool,
-    /// Who replays. [default: $USER@host]
+    /// Who replays. Unless given, $USER@host.
     #[arg(long, value_name = "NAME")]
     who: Option<String>,
     /// Why, for the record.
