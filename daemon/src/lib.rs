@@ -17,6 +17,7 @@ mod app;
 mod catalog;
 mod clock;
 mod crash;
+mod fenced;
 mod http;
 mod lane;
 mod latch;
