@@ -70,12 +70,13 @@ impl Recipe for MysqlRecipe {
         // The server changes its working directory, so a relative path would point elsewhere.
         let dir = std::path::absolute(&self.dir).map_err(StackError::io("resolving the data directory"))?;
         let data = dir.join("data");
+        fs::create_dir_all(dir.join("tmp")).map_err(StackError::io("making a directory for temporary tables"))?;
         if !data.exists() {
             initialise(&program, flavour, &dir, &data)?;
         }
         let init_file = dir.join("init.sql");
         fs::write(&init_file, INIT_SQL).map_err(StackError::io(format!("writing {}", init_file.display())))?;
-        Ok(ProcessSpec::new(self.name(), program).args(arguments(flavour, &data, &init_file, ports[0])))
+        Ok(ProcessSpec::new(self.name(), program).args(arguments(flavour, &dir, &data, &init_file, ports[0])))
     }
 
     fn probe(&self) -> Probe {
@@ -97,11 +98,17 @@ impl Recipe for MysqlRecipe {
     }
 }
 
-fn arguments(flavour: Flavour, data: &Path, init_file: &Path, port: u16) -> Vec<String> {
+/// A server that starts removes what looks like forgotten temporary tables, also those of another server in the same directory.
+fn tmpdir(dir: &Path) -> String {
+    format!("--tmpdir={}", dir.join("tmp").display())
+}
+
+fn arguments(flavour: Flavour, dir: &Path, data: &Path, init_file: &Path, port: u16) -> Vec<String> {
     let mut args = vec![
         // Must come first; keeps the machine's own server configuration out.
         "--no-defaults".to_owned(),
         format!("--datadir={}", data.display()),
+        tmpdir(dir),
         format!("--init-file={}", init_file.display()),
         format!("--port={port}"),
     ];
@@ -153,12 +160,13 @@ fn initialise(program: &Path, flavour: Flavour, dir: &Path, data: &Path) -> Resu
     if unfinished.exists() {
         fs::remove_dir_all(&unfinished).map_err(StackError::io("removing a half-made data directory"))?;
     }
-    let datadir = format!("--datadir={}", unfinished.display());
+    let (datadir, tmpdir) = (format!("--datadir={}", unfinished.display()), tmpdir(dir));
     match flavour {
         Flavour::MariaDb => {
             let args = [
                 "--no-defaults".to_owned(),
                 datadir,
+                tmpdir,
                 // `normal` instead of unix_socket, so that root can be reached by whoever owns the directory.
                 "--auth-root-authentication-method=normal".to_owned(),
                 "--skip-test-db".to_owned(),
@@ -167,7 +175,7 @@ fn initialise(program: &Path, flavour: Flavour, dir: &Path, data: &Path) -> Resu
             program::run(&program::MARIADB_INSTALL_DB.find()?, args.into_iter().chain(run_as()))?;
         }
         Flavour::MySql => {
-            let args = ["--no-defaults".to_owned(), "--initialize-insecure".to_owned(), datadir];
+            let args = ["--no-defaults".to_owned(), "--initialize-insecure".to_owned(), datadir, tmpdir];
             program::run(program, args.into_iter().chain(run_as()))?;
         }
     }
