@@ -88,7 +88,10 @@ fn remark(view: &SkuView, terminal: &Terminal) {
             format!("flashctl sku set-capacity {sku_id} {capacity} --why \"complete an interrupted change\""),
         ),
         StockView::Loaded(_) => return,
-        StockView::Filling => (format!("SKU {sku_id} is being filled"), "flashctl setup, if nobody is".to_owned()),
+        StockView::Filling => (
+            format!("SKU {sku_id} is being filled, or stays closed"),
+            "GET /stats of a worker says which, under recovery.blocked".to_owned(),
+        ),
         StockView::Absent => (format!("SKU {sku_id} is not in Redis"), "flashctl setup".to_owned()),
         StockView::Unknown(reason) => (format!("Redis was not asked: {reason}"), "REDIS_URL names another".to_owned()),
     };
