@@ -47,6 +47,7 @@ impl Rebuild {
             let stocks = stored.iter().map(|stored| (stored.sku.sku_id, lost(stored))).collect();
             return Ok((Need::Rebuild("no stock epoch is open".into()), stocks));
         };
+        self.gate.look_for(&fence).await;
         let primaries = self.gate.primaries().await?;
         let mut stocks = Vec::with_capacity(stored.len());
         for stored in &stored {

@@ -89,7 +89,12 @@ impl Recovery {
             return Some(reason);
         }
         // No answer, or a replica's, is no suspicion: there is no primary that could be filled.
-        let primaries = gate.primaries().await.ok()?;
+        let mut primaries = gate.primaries().await.ok()?;
+        if !primaries.values().all(|replid| fence.replids.contains(replid)) {
+            // The primary that the epoch was opened with may be another of the servers.
+            gate.look_for(&fence).await;
+            primaries = gate.primaries().await.ok()?;
+        }
         (!primaries.values().all(|replid| fence.replids.contains(replid)))
             .then(|| format!("Redis has restarted or failed over since epoch {} was opened", fence.epoch))
     }

@@ -4,3 +4,4 @@ mod faults;
 mod model;
 mod steps;
 mod support;
+mod topologies;
