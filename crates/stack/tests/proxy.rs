@@ -1,5 +1,7 @@
 //! Each fault of the proxy, seen from a client of a small server that answers every line with the same line.
 
+#![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
+
 use std::time::{Duration, Instant};
 
 use flash_stack::{Fault, Proxy};
