@@ -6,7 +6,7 @@
 
 use crate::clock::boot_ms;
 use arc_swap::ArcSwapOption;
-use flash_core::epoch::{EpochView, SINGLE_PRIMARY, lease_is_fresh};
+use flash_core::epoch::{EpochView, lease_is_fresh};
 use flash_core::ids::Epoch;
 use flash_core::limits::EPOCH_QUERIES_PER_LEASE;
 use flash_stores::kafka::KafkaSettings;
@@ -131,10 +131,7 @@ impl Lease {
     }
 
     fn publish(&self, view: &EpochView) -> Result<(), String> {
-        let open = view.open().map(|record| {
-            let replid = record.replids.get(SINGLE_PRIMARY).cloned().unwrap_or_default();
-            Arc::new(Fence { epoch: record.epoch, replid })
-        });
+        let open = view.open().map(|record| Arc::new(Fence::of(record)));
         let latest = view.latest().map_or(0, |record| record.epoch.0);
         if self.latest.swap(latest, Ordering::AcqRel) != latest || open.is_some() != self.open.load().is_some() {
             tracing::info!(epoch = latest, open = open.is_some(), "stock epoch");

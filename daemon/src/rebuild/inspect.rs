@@ -3,7 +3,7 @@
 use super::blocked::mark;
 use super::fill::terms;
 use super::{Rebuild, RebuildError};
-use flash_core::epoch::{EpochRecord, EpochState, SINGLE_PRIMARY};
+use flash_core::epoch::EpochState;
 use flash_core::ids::SkuId;
 use flash_core::sale::Sku;
 use flash_stores::mysql::skus::{self, StoredSku};
@@ -47,12 +47,12 @@ impl Rebuild {
             let stocks = stored.iter().map(|stored| (stored.sku.sku_id, lost(stored))).collect();
             return Ok((Need::Rebuild("no stock epoch is open".into()), stocks));
         };
-        let actual = self.gate.replid().await?;
+        let primaries = self.gate.primaries().await?;
         let mut stocks = Vec::with_capacity(stored.len());
         for stored in &stored {
             stocks.push((stored.sku.sku_id, self.stock_of(stored, &fence).await?));
         }
-        if actual != fence.replid {
+        if !primaries.values().all(|replid| fence.replids.contains(replid)) {
             let reason = format!("Redis has restarted or failed over since epoch {} was opened", fence.epoch);
             return Ok((Need::Rebuild(reason), stocks));
         }
@@ -116,9 +116,6 @@ impl Rebuild {
 
     pub(super) async fn open_fence(&self) -> Result<Option<Fence>, RebuildError> {
         let latest = self.latest_epoch().await?.filter(|record| record.state == EpochState::Open);
-        Ok(latest.map(|EpochRecord { epoch, mut replids, .. }| Fence {
-            epoch,
-            replid: replids.remove(SINGLE_PRIMARY).unwrap_or_default(),
-        }))
+        Ok(latest.as_ref().map(Fence::of))
     }
 }

@@ -15,7 +15,7 @@ use crate::clock::{boot_ms, wall_ms};
 use crate::crash;
 use crate::dead_letters::DeadLetterError;
 use crate::projector::{CatchUpError, ProjectorOptions, WaitError, catch_up, wait_for_fence};
-use flash_core::epoch::{EpochRecord, EpochState, SINGLE_PRIMARY};
+use flash_core::epoch::{EpochRecord, EpochState};
 use flash_core::event::{Body, Event};
 use flash_core::ids::{Epoch, SkuId};
 use flash_stores::kafka::append::{AppendError, append};
@@ -181,7 +181,8 @@ impl Rebuild {
         .await?;
         let announced_ms = boot_ms();
         crash::point("rebuild.announced");
-        let fence = Fence { epoch, replid: self.gate.replid().await? };
+        let primaries = self.gate.primaries().await?;
+        let fence = Fence { epoch, replids: primaries.values().collect() };
         let skus = skus::list(&self.db).await?;
         self.close_all(&skus, &fence).await?;
         crash::point("rebuild.closed");
@@ -203,8 +204,7 @@ impl Rebuild {
         }
         progress(Progress::Loading { done: skus.len(), all: skus.len() });
         crash::point("rebuild.loaded");
-        let replids = BTreeMap::from([(SINGLE_PRIMARY.to_owned(), fence.replid)]);
-        self.append_epoch(EpochRecord { epoch, state: EpochState::Open, replids, at_ms: wall_ms() }).await?;
+        self.append_epoch(EpochRecord { epoch, state: EpochState::Open, replids: primaries, at_ms: wall_ms() }).await?;
         crash::point("rebuild.opened");
         progress(Progress::Opened(epoch));
         Ok(epoch)

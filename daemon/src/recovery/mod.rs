@@ -89,8 +89,8 @@ impl Recovery {
             return Some(reason);
         }
         // No answer, or a replica's, is no suspicion: there is no primary that could be filled.
-        let replid = gate.replid().await.ok()?;
-        (replid != fence.replid)
+        let primaries = gate.primaries().await.ok()?;
+        (!primaries.values().all(|replid| fence.replids.contains(replid)))
             .then(|| format!("Redis has restarted or failed over since epoch {} was opened", fence.epoch))
     }
 
