@@ -42,6 +42,8 @@ pub enum Need {
 /// Why Redis must be filled under a new epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
+    /// There are no tables or topics yet.
+    NotSetUp,
     /// No epoch is open.
     NotOpen,
     /// A primary has another history than the one this epoch was opened with.
@@ -53,6 +55,7 @@ pub enum Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NotSetUp => f.write_str("nothing was loaded yet"),
             Self::NotOpen => f.write_str("no stock epoch is open"),
             Self::OtherHistory(epoch) => {
                 write!(f, "Redis has restarted or failed over since epoch {epoch} was opened")
@@ -77,10 +80,11 @@ pub fn standing(mark: Option<Mark>, was_loaded: bool, open: Option<Epoch>) -> St
     }
 }
 
-/// Whether every primary has the history that the epoch was opened with.
+/// Whether every primary there is has a history that the epoch was opened with. That one of those is gone is no reason by
+/// itself: the SKUs it had are lost, or have moved to another.
 #[must_use]
 pub fn same_history(open: &OpenEpoch, primaries: &Replids) -> bool {
-    *primaries == open.replids
+    primaries.is_subset(&open.replids)
 }
 
 /// What the stock needs: the open epoch if there is one, the primaries' replication ids now, and where each SKU stands.
@@ -139,7 +143,8 @@ mod tests {
         assert_eq!(judged(&some), Need::Rebuild(Reason::Lost(three, Epoch(2))));
         assert_eq!(judged(&some[..2]), Need::Load(vec![two]));
         assert_eq!(judged(&some[..1]), Need::Unblock(vec![one]));
-        for other in [&["a"][..], &["a", "c"], &[]] {
+        assert_eq!(need(Some(&open), &ids(&["a"]), &[]), Need::Nothing);
+        for other in [&["c"][..], &["a", "c"]] {
             assert_eq!(need(Some(&open), &ids(other), &[]), Need::Rebuild(Reason::OtherHistory(Epoch(2))));
         }
         assert_eq!(need(None, &ids(&["a"]), &[]), Need::Rebuild(Reason::NotOpen));
