@@ -26,6 +26,7 @@ mod meters;
 mod nodes;
 mod record;
 mod recovery;
+mod selling;
 mod service;
 mod settle;
 mod sweeper;

@@ -1,12 +1,13 @@
 //! Recording settlements, and finishing them once the log has them.
 
 use crate::crash;
+use crate::lane::Deciders;
 use flash_core::event::Event;
 use flash_core::ids::OrderId;
 use flash_core::payment::PaymentId;
 use flash_core::settlement::Settlement;
 use flash_stores::kafka::producer::{Delivery, Recorder};
-use flash_stores::redis::{Fate, Fence, Gate, SkuKeys, StockError};
+use flash_stores::redis::{Fate, Fence, SkuKeys, StockError};
 use tokio::sync::oneshot;
 
 /// Hands events to the log, in order, and waits for the fate of each: whether it was acknowledged. No answer is "no".
@@ -38,21 +39,29 @@ fn hand_over(recorder: &Recorder, order_id: OrderId, event: &Event) -> oneshot::
 /// Finishes settlements that the log has: returns Redis' clock at the end, in milliseconds since 1970. The fate of a payment
 /// is written first: whoever finds the order gone must be able to find out that this payment was it.
 ///
+/// Only while the lease covers the epoch, as if it were told to a buyer: then no newer fence can stand before the events, and
+/// they count. Else the units of an order whose end is void would be sold again, by a Redis that nobody else reaches, before
+/// another partition is fenced. `None`: the lease did not cover it; a sweeper takes over what is left, if anything is.
+///
 /// # Errors
 /// [`StockError`]; a sweeper takes over what is left.
 pub(crate) async fn finish(
-    gate: &Gate,
+    deciders: &Deciders,
     keys: &SkuKeys,
     fence: &Fence,
     settled: &[&Settlement],
-) -> Result<u64, StockError> {
+) -> Result<Option<u64>, StockError> {
+    if !deciders.lease.covers(fence.epoch) {
+        return Ok(None);
+    }
+    let gate = &deciders.gate;
     crash::point("settle.recorded");
     let fates: Vec<_> = settled.iter().filter_map(|settlement| fate(settlement)).collect();
     gate.write_fates(fence.epoch, &fates).await?;
     crash::point("settle.remembered");
     let (now_ms, _) = gate.finish(keys, fence, settled).await?;
     crash::point("settle.finished");
-    Ok(now_ms)
+    Ok(Some(now_ms))
 }
 
 fn fate(settlement: &Settlement) -> Option<(&PaymentId, OrderId, Fate)> {

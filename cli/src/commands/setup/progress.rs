@@ -43,7 +43,10 @@ impl Progress {
             SetupProgress::Stock(rebuild::Progress::WaitingForLeases(lease)) => {
                 self.terminal_line(&format!("waiting {} ms for leases of the last epoch to end", lease.as_millis()));
             }
-            SetupProgress::Stock(rebuild::Progress::Projecting) => self.step("applying the log to MySQL"),
+            SetupProgress::Stock(rebuild::Progress::At(rebuild::Step::Projecting)) => {
+                self.step("applying the log to MySQL");
+            }
+            SetupProgress::Stock(rebuild::Progress::At(_)) => {}
             SetupProgress::Stock(rebuild::Progress::Loading { done, all }) => self.count("loading stock", *done, *all),
             SetupProgress::Stock(rebuild::Progress::Blocked { sku_id, reason }) => {
                 self.terminal_line(&format!("SKU {sku_id} stays closed: {reason}"));

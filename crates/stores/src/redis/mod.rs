@@ -5,6 +5,7 @@
 
 mod binding;
 mod connection;
+mod fence;
 mod keys;
 mod load;
 mod payments;
@@ -14,11 +15,12 @@ mod settle;
 mod stock;
 
 pub use connection::{Gate, GateSettings};
+pub use fence::{Fence, Replids};
 pub use keys::SkuKeys;
 pub use load::{LoadError, LoadKey, LoadStock, Loader, marked_epoch};
 pub use payments::{Fate, Register};
 pub use settle::Due;
-pub use stock::{Batch, Fence, Reserved, Resized, Snapshot};
+pub use stock::{Batch, Reserved, Resized, Snapshot};
 
 /// Why a script gave no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
