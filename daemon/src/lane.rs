@@ -178,7 +178,7 @@ impl Task {
             Ok(mut reserved) => {
                 deciders.fenced.clear();
                 let decisions = std::mem::take(&mut reserved.decisions);
-                self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved);
+                self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved, began_ms);
                 self.learn(&reserved, &fence, began_ms).await;
             }
             Err(StockError::Unknown(reason)) => {
@@ -258,6 +258,7 @@ impl Task {
         decisions: impl Iterator<Item = (Decision, oneshot::Sender<Verdict>)>,
         epoch: Epoch,
         reserved: &Reserved,
+        began_ms: u64,
     ) {
         let mut wins = Vec::new();
         for (decision, buyer) in decisions {
@@ -291,7 +292,7 @@ impl Task {
             let _ = buyer.send(Verdict::Refused(refusal));
         }
         if !wins.is_empty() {
-            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins));
+            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins, began_ms));
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod dead_letters;
 pub mod projector;
 pub mod rebuild;
+pub mod reconcile;
 pub mod setup;
 
 mod admin;

@@ -15,7 +15,7 @@ use flash_stores::redis::{Fence, Loader};
 use std::collections::BTreeMap;
 
 /// The mark of a SKU that was left closed when an epoch was opened.
-pub(super) fn mark(epoch: Epoch) -> String {
+pub(crate) fn mark(epoch: Epoch) -> String {
     format!("blocked:{epoch}")
 }
 

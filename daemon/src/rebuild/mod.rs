@@ -8,6 +8,7 @@ mod blocked;
 mod fill;
 mod inspect;
 
+pub(crate) use blocked::mark;
 pub(crate) use fill::terms;
 pub use inspect::{Need, SkuStock};
 
