@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, sale::SaleArgs, setup::SetupArgs,
-    sku::SkuArgs, up::UpArgs,
+    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, reconcile::ReconcileArgs,
+    sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -19,6 +19,7 @@ Examples:
   flashctl sale pause --all --why \"payment provider is down\"
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
   flashctl payments --refund-pending   money that has to be given back
+  flashctl reconcile                   whether Redis, log and MySQL agree, while it sells
   flashctl dlq list                    events that could not be applied";
 
 /// Operate a flash sale.
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     Sale(SaleArgs),
     Loadtest(Box<LoadtestArgs>),
     Payments(PaymentsArgs),
+    Reconcile(ReconcileArgs),
     Dlq(DlqArgs),
 }
 

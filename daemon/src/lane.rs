@@ -186,7 +186,7 @@ impl Task {
                 deciders.fenced.clear();
                 deciders.selling.goes_on();
                 let decisions = std::mem::take(&mut reserved.decisions);
-                self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved);
+                self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved, began_ms);
                 self.learn(&reserved, &fence, began_ms).await;
             }
             Err(StockError::Unknown(reason)) => {
@@ -269,6 +269,7 @@ impl Task {
         decisions: impl Iterator<Item = (Decision, oneshot::Sender<Verdict>)>,
         epoch: Epoch,
         reserved: &Reserved,
+        began_ms: u64,
     ) {
         let mut wins = Vec::new();
         for (decision, buyer) in decisions {
@@ -302,7 +303,7 @@ impl Task {
             let _ = buyer.send(Verdict::Refused(refusal));
         }
         if !wins.is_empty() {
-            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins));
+            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins, began_ms));
         }
     }
 }

@@ -10,6 +10,7 @@ pub mod crash;
 pub mod dead_letters;
 pub mod projector;
 pub mod rebuild;
+pub mod reconcile;
 pub mod setup;
 
 mod admin;

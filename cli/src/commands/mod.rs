@@ -4,6 +4,7 @@ pub(crate) mod demo;
 pub(crate) mod dlq;
 pub(crate) mod loadtest;
 pub(crate) mod payments;
+pub(crate) mod reconcile;
 pub(crate) mod sale;
 pub(crate) mod setup;
 pub(crate) mod sku;
@@ -21,6 +22,7 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Demo(args) => demo::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
         Command::Payments(args) => payments::command(args, terminal).await,
+        Command::Reconcile(args) => reconcile::command(args, terminal).await,
         Command::Dlq(args) => dlq::command(args, terminal).await,
     }
 }

@@ -107,7 +107,7 @@ impl Rebuild {
         Ok(())
     }
 
-    pub(super) async fn open_fence(&self) -> Result<Option<Fence>, RebuildError> {
+    pub(crate) async fn open_fence(&self) -> Result<Option<Fence>, RebuildError> {
         let latest = self.latest_epoch().await?.filter(|record| record.state == EpochState::Open);
         Ok(latest.as_ref().map(Fence::of))
     }

@@ -3,6 +3,7 @@
 //! Owns every Redis command of the product. It never retries anything that may have been executed: a time-out or a lost
 //! connection is [`StockError::Unknown`], a type of its own, so that no caller can mistake it for "no".
 
+mod audit;
 mod binding;
 mod connection;
 mod fence;
@@ -14,6 +15,7 @@ mod scripts;
 mod settle;
 mod stock;
 
+pub use audit::{Audited, Early, Traces};
 pub use connection::{Gate, GateSettings};
 pub use fence::{Fence, Replids};
 pub use keys::SkuKeys;

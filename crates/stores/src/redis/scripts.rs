@@ -37,6 +37,7 @@ script!(CLAIM, "claim.lua");
 script!(RELEASE, "release.lua");
 script!(CAPACITY, "capacity.lua");
 script!(PAYMENT, "payment.lua");
+script!(AUDIT, "audit.lua");
 
 /// One call of a script, written straight into the command that will be sent.
 pub(super) struct Call {
