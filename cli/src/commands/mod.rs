@@ -8,6 +8,7 @@ pub(crate) mod sale;
 pub(crate) mod setup;
 pub(crate) mod sku;
 pub(crate) mod up;
+pub(crate) mod why;
 
 use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
 
@@ -22,5 +23,6 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
         Command::Payments(args) => payments::command(args, terminal).await,
         Command::Dlq(args) => dlq::command(args, terminal).await,
+        Command::Why(args) => why::command(args, terminal).await,
     }
 }

@@ -10,6 +10,7 @@ pub mod changes;
 pub mod dead_letters;
 pub mod epochs;
 mod error;
+pub mod health;
 mod insert;
 pub mod lock;
 pub mod migrate;
@@ -21,6 +22,7 @@ pub mod projection;
 mod settings;
 pub mod sku_lock;
 pub mod skus;
+pub mod trace;
 
 pub use error::{MySqlError, is_outage};
 pub use settings::MySqlSettings;

@@ -5,6 +5,7 @@
 
 mod binding;
 mod connection;
+mod info;
 mod keys;
 mod load;
 mod payments;
@@ -12,13 +13,16 @@ mod reply;
 mod scripts;
 mod settle;
 mod stock;
+mod trace;
 
 pub use connection::{Gate, GateSettings};
+pub use info::ServerInfo;
 pub use keys::SkuKeys;
 pub use load::{LoadError, LoadKey, LoadStock, Loader, marked_epoch};
 pub use payments::{Fate, Register};
 pub use settle::Due;
 pub use stock::{Batch, Fence, Reserved, Resized, Snapshot};
+pub use trace::{KeptFate, KeyAnswer, OrderTrace};
 
 /// Why a script gave no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
