@@ -2,6 +2,7 @@
 
 pub(crate) mod demo;
 pub(crate) mod dlq;
+pub(crate) mod doctor;
 pub(crate) mod loadtest;
 pub(crate) mod payments;
 pub(crate) mod sale;
@@ -23,6 +24,7 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
         Command::Payments(args) => payments::command(args, terminal).await,
         Command::Dlq(args) => dlq::command(args, terminal).await,
+        Command::Doctor(args) => doctor::command(args, terminal).await,
         Command::Why(args) => why::command(args, terminal).await,
     }
 }
