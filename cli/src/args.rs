@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, reconcile::ReconcileArgs,
-    sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
+    demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs, payments::PaymentsArgs,
+    reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs, why::WhyArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -20,7 +20,9 @@ Examples:
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
   flashctl payments --refund-pending   money that has to be given back
   flashctl reconcile                   whether Redis, log and MySQL agree, while it sells
-  flashctl dlq list                    events that could not be applied";
+  flashctl dlq list                    events that could not be applied
+  flashctl why 383006771100254208      what happened to one ticket, and why
+  flashctl doctor                      is everything as it must be, and what would be lost when";
 
 /// Operate a flash sale.
 #[derive(Debug, Parser)]
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Payments(PaymentsArgs),
     Reconcile(ReconcileArgs),
     Dlq(DlqArgs),
+    Why(WhyArgs),
+    Doctor(DoctorArgs),
 }
 
 /// Form of the answer.

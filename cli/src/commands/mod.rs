@@ -2,6 +2,7 @@
 
 pub(crate) mod demo;
 pub(crate) mod dlq;
+pub(crate) mod doctor;
 pub(crate) mod loadtest;
 pub(crate) mod payments;
 pub(crate) mod reconcile;
@@ -9,6 +10,7 @@ pub(crate) mod sale;
 pub(crate) mod setup;
 pub(crate) mod sku;
 pub(crate) mod up;
+pub(crate) mod why;
 
 use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
 
@@ -24,5 +26,7 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Payments(args) => payments::command(args, terminal).await,
         Command::Reconcile(args) => reconcile::command(args, terminal).await,
         Command::Dlq(args) => dlq::command(args, terminal).await,
+        Command::Doctor(args) => doctor::command(args, terminal).await,
+        Command::Why(args) => why::command(args, terminal).await,
     }
 }

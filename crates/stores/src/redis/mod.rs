@@ -7,6 +7,7 @@ mod audit;
 mod binding;
 mod connection;
 mod fence;
+mod info;
 mod keys;
 mod load;
 mod payments;
@@ -14,15 +15,18 @@ mod reply;
 mod scripts;
 mod settle;
 mod stock;
+mod trace;
 
 pub use audit::{Audited, Early, Traces};
 pub use connection::{Gate, GateSettings};
 pub use fence::{Fence, Replids};
+pub use info::ServerInfo;
 pub use keys::SkuKeys;
 pub use load::{LoadError, LoadKey, LoadStock, Loader, marked_epoch};
 pub use payments::{Fate, Register};
 pub use settle::Due;
 pub use stock::{Batch, Reserved, Resized, Snapshot};
+pub use trace::{KeptFate, KeyAnswer, OrderTrace};
 
 /// Why a script gave no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
