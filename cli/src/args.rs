@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, sale::SaleArgs, setup::SetupArgs,
+    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, rebuild::RebuildArgs, sale::SaleArgs, setup::SetupArgs,
     sku::SkuArgs, up::UpArgs,
 };
 
@@ -18,6 +18,7 @@ Examples:
   flashctl sku list                    what is on sale, with its stock
   flashctl sale pause --all --why \"payment provider is down\"
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
+  flashctl rebuild --dry-run           what filling Redis anew would mean
   flashctl payments --refund-pending   money that has to be given back
   flashctl dlq list                    events that could not be applied";
 
@@ -46,6 +47,7 @@ pub(crate) enum Command {
     Sku(SkuArgs),
     Sale(SaleArgs),
     Loadtest(Box<LoadtestArgs>),
+    Rebuild(RebuildArgs),
     Payments(PaymentsArgs),
     Dlq(DlqArgs),
 }
