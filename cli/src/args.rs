@@ -4,7 +4,8 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs, payments::PaymentsArgs,
-    reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs, why::WhyArgs,
+    rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
+    why::WhyArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -18,6 +19,7 @@ Examples:
   flashctl sku list                    what is on sale, with its stock
   flashctl sale pause --all --why \"payment provider is down\"
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
+  flashctl rebuild --dry-run           what filling Redis anew would mean
   flashctl payments --refund-pending   money that has to be given back
   flashctl reconcile                   whether Redis, log and MySQL agree, while it sells
   flashctl dlq list                    events that could not be applied
@@ -49,6 +51,7 @@ pub(crate) enum Command {
     Sku(SkuArgs),
     Sale(SaleArgs),
     Loadtest(Box<LoadtestArgs>),
+    Rebuild(RebuildArgs),
     Payments(PaymentsArgs),
     Reconcile(ReconcileArgs),
     Dlq(DlqArgs),

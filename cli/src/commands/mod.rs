@@ -5,6 +5,7 @@ pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod loadtest;
 pub(crate) mod payments;
+pub(crate) mod rebuild;
 pub(crate) mod reconcile;
 pub(crate) mod sale;
 pub(crate) mod setup;
@@ -23,6 +24,7 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Sale(args) => sale::command(args, terminal).await,
         Command::Demo(args) => demo::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
+        Command::Rebuild(args) => rebuild::command(args, terminal).await,
         Command::Payments(args) => payments::command(args, terminal).await,
         Command::Reconcile(args) => reconcile::command(args, terminal).await,
         Command::Dlq(args) => dlq::command(args, terminal).await,

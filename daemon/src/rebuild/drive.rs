@@ -52,7 +52,7 @@ impl Rebuild {
         Ok(epoch)
     }
 
-    fn lease_ms(&self) -> u64 {
+    pub(super) fn lease_ms(&self) -> u64 {
         u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX)
     }
 

@@ -9,11 +9,13 @@ mod blocked;
 mod drive;
 mod fill;
 mod inspect;
+mod plan;
 mod steps;
 
 pub(crate) use fill::terms;
 pub use flash_core::fence::{Need, Reason};
 pub use inspect::SkuStock;
+pub use plan::Plan;
 
 use crate::clock::boot_ms;
 use crate::dead_letters::DeadLetterError;
@@ -30,6 +32,8 @@ use flash_stores::mysql::{Db, MySqlError, MySqlSettings};
 use flash_stores::redis::{Gate, GateSettings, LoadError, SkuKeys, StockError};
 use std::time::Duration;
 
+/// The lock in MySQL that coordinators take turns with.
+const LOCK: &str = "rebuild";
 /// How long one append or one look at Kafka may take.
 const KAFKA_PATIENCE: Duration = Duration::from_secs(15);
 /// How long Redis may take to be reached.
@@ -170,7 +174,7 @@ impl Rebuild {
     /// # Errors
     /// [`RebuildError::MySql`].
     pub async fn lock(&self, patience: Duration) -> Result<Option<NamedLock>, RebuildError> {
-        Ok(NamedLock::take(&self.db, "rebuild", patience).await?)
+        Ok(NamedLock::take(&self.db, LOCK, patience).await?)
     }
 
     /// The newest record of the control topic.
