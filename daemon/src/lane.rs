@@ -5,6 +5,7 @@
 //! batches grow with the load and an idle lane answers at once – no timer.
 
 use crate::clock::boot_ms;
+use crate::crash;
 use crate::fenced::Fenced;
 use crate::http::problem;
 use crate::latch::Latch;
@@ -165,7 +166,9 @@ impl Task {
         let Some(fence) = deciders.lease.fence() else {
             return refuse_all(buyers, asks, |_| Refusal::StockRecovering);
         };
+        crash::point("purchase.gathered");
         self.refuse_foreign_keys(asks, buyers).await;
+        crash::point("purchase.claimed");
         if asks.is_empty() {
             return;
         }
@@ -176,6 +179,7 @@ impl Task {
         deciders.meters.batch(asks.len(), &result, boot_ms().saturating_sub(began_ms));
         match result {
             Ok(mut reserved) => {
+                crash::point("purchase.decided");
                 deciders.fenced.clear();
                 let decisions = std::mem::take(&mut reserved.decisions);
                 self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved);

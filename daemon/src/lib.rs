@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod config;
+pub mod crash;
 pub mod dead_letters;
 pub mod projector;
 pub mod rebuild;
@@ -16,7 +17,6 @@ mod admission;
 mod app;
 mod catalog;
 mod clock;
-mod crash;
 mod fenced;
 mod http;
 mod lane;

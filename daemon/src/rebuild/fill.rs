@@ -1,6 +1,7 @@
 //! Writing one SKU afresh from MySQL.
 
 use super::{Rebuild, RebuildError};
+use crate::crash;
 use flash_core::ids::{OrderId, UserId};
 use flash_core::limits::{IDEMPOTENCY_TTL_MS, PAYMENT_TTL_MS};
 use flash_core::order::OrderState;
@@ -47,6 +48,7 @@ impl Rebuild {
         let loader = Loader::new(&self.gate, &keys, fence);
         let refused = |source| RebuildError::Load { sku_id: sku.sku_id, source };
         loader.begin().await.map_err(refused)?;
+        crash::point("fill.begun");
         let mut sum = Sum::default();
         let now_ms = self.gate.now_ms().await?;
         for state in [OrderState::Reserved, OrderState::Confirmed, OrderState::Cancelled, OrderState::Expired] {
@@ -59,6 +61,7 @@ impl Rebuild {
                 if state == OrderState::Reserved {
                     let holds: Vec<Hold> = page.iter().map(hold).collect();
                     loader.holds(&holds).await.map_err(refused)?;
+                    crash::point("fill.holds");
                 }
                 let answers: Vec<LoadKey> = page.iter().filter_map(|row| answer(row, now_ms)).collect();
                 // Whoever has an answer is known as a winner, also without units: no latch may answer in its place.
@@ -68,10 +71,15 @@ impl Rebuild {
                 loader.answers(sku.sku_id, &answers).await.map_err(refused)?;
             }
         }
+        crash::point("fill.answers");
         let buyers: Vec<(UserId, u32)> = sum.buyers.iter().map(|(user, units)| (*user, *units)).collect();
         loader.buyers(&buyers).await.map_err(refused)?;
+        crash::point("fill.buyers");
         self.fill_payments(sku, fence, now_ms).await?;
-        loader.open(&stock(sku, &sum)?).await.map_err(refused)
+        crash::point("fill.payments");
+        loader.open(&stock(sku, &sum)?).await.map_err(refused)?;
+        crash::point("fill.opened");
+        Ok(())
     }
 
     /// Writes the fates of young payments, so that a notice that is delivered again hears the same.

@@ -3,6 +3,7 @@
 use super::blocked::mark;
 use super::fill::terms;
 use super::{Rebuild, RebuildError};
+use crate::crash;
 use flash_core::epoch::{EpochRecord, EpochState, SINGLE_PRIMARY};
 use flash_core::ids::SkuId;
 use flash_core::sale::Sku;
@@ -93,10 +94,12 @@ impl Rebuild {
         let Some(fence) = self.open_fence().await? else { return Ok(()) };
         let stored = skus::list(&self.db).await?;
         skus::mark_loaded(&self.db, new, fence.epoch).await?;
+        crash::point("load.marked");
         let wanted = stored.iter().filter(|stored| stored.loaded_epoch.is_none() && new.contains(&stored.sku.sku_id));
         for (done, stored) in wanted.enumerate() {
             progress(super::Progress::Loading { done, all: new.len() });
             self.create(&stored.sku, &fence).await?;
+            crash::point("load.created");
         }
         progress(super::Progress::Loading { done: new.len(), all: new.len() });
         Ok(())
@@ -110,6 +113,7 @@ impl Rebuild {
         let Some(fence) = self.open_fence().await? else { return Ok(()) };
         for sku in changed {
             self.gate.configure(&self.keys(sku.sku_id), &fence, &terms(sku)).await?;
+            crash::point("setup.configured");
         }
         Ok(())
     }

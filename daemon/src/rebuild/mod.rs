@@ -171,6 +171,7 @@ impl Rebuild {
     pub async fn run(&self, progress: impl Fn(Progress)) -> Result<Epoch, RebuildError> {
         let seen = self.latest_epoch().await?.map_or(Epoch(0), |record| record.epoch);
         let epoch = epochs::next_epoch(&self.db, seen).await?;
+        crash::point("rebuild.numbered");
         progress(Progress::Began(epoch));
         self.append_epoch(EpochRecord {
             epoch,
@@ -188,6 +189,7 @@ impl Rebuild {
         if seen.0 > 0 {
             self.wait_for_leases(announced_ms, &progress).await;
         }
+        crash::point("rebuild.waited");
         self.append_fences(epoch).await?;
         crash::point("rebuild.fenced");
         progress(Progress::Projecting);
@@ -196,6 +198,7 @@ impl Rebuild {
         let ids: Vec<SkuId> = skus.iter().map(|stored| stored.sku.sku_id).collect();
         // Marked before the first unit can be sold, so that "never loaded" can be believed whatever dies.
         skus::mark_loaded(&self.db, &ids, epoch).await?;
+        crash::point("rebuild.marked");
         let parked = self.parked().await?;
         for (done, stored) in skus.iter().enumerate() {
             progress(Progress::Loading { done, all: skus.len() });
@@ -234,6 +237,7 @@ impl Rebuild {
             let keys = self.keys(sku.sku_id);
             let closed = Loader::new(&self.gate, &keys, fence).close().await;
             closed.map_err(|source| RebuildError::Load { sku_id: sku.sku_id, source })?;
+            crash::point("rebuild.closing");
         }
         Ok(())
     }

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 /// Hands events to the log, in order, and waits for the fate of each: whether it was acknowledged. No answer is "no".
 pub(crate) async fn publish(recorder: &Recorder, events: impl Iterator<Item = (OrderId, Event)>) -> Vec<bool> {
     let handed: Vec<_> = events.map(|(order_id, event)| hand_over(recorder, order_id, &event)).collect();
+    crash::point("settle.queued");
     let mut acknowledged = Vec::with_capacity(handed.len());
     for fate in handed {
         acknowledged.push(matches!(fate.await, Ok(Delivery::Acknowledged { .. })));
