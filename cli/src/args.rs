@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, sale::SaleArgs, setup::SetupArgs,
+    chaos::ChaosArgs, demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, sale::SaleArgs, setup::SetupArgs,
     sku::SkuArgs, up::UpArgs,
 };
 
@@ -19,7 +19,8 @@ Examples:
   flashctl sale pause --all --why \"payment provider is down\"
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
   flashctl payments --refund-pending   money that has to be given back
-  flashctl dlq list                    events that could not be applied";
+  flashctl dlq list                    events that could not be applied
+  flashctl chaos --runs 3              break everything while it sells, and judge";
 
 /// Operate a flash sale.
 #[derive(Debug, Parser)]
@@ -48,6 +49,7 @@ pub(crate) enum Command {
     Loadtest(Box<LoadtestArgs>),
     Payments(PaymentsArgs),
     Dlq(DlqArgs),
+    Chaos(ChaosArgs),
 }
 
 /// Form of the answer.

@@ -62,4 +62,6 @@ pub struct ToldList {
     pub settled: Vec<SettledTold>,
     /// When a cancellation was first asked for, whether it was answered or not: `(order, time)`.
     pub cancels_asked: Vec<(u64, u64)>,
+    /// Orders that were told and then denied (404) to whoever wanted to settle them: `(order, time)`.
+    pub denied: Vec<(u64, u64)>,
 }

@@ -95,6 +95,7 @@ fn honest() -> World {
             settle(14, Settled::Confirmed { order_id: 14 }),
         ],
         cancels_asked: vec![(2, 250)],
+        denied: Vec::new(),
     };
     let mut world = World { told, log: pen.log(), pen, view: View::default(), gate: Gate::default(), sold_out: true };
     world.project();
@@ -278,6 +279,13 @@ fn a_cancellation_that_was_told_and_expired_instead() {
     let mut told = world.told.settled[1].clone();
     told.order_id = 3;
     world.told.settled.push(told);
+    world.is_caught(Kind::Lost);
+}
+
+#[test]
+fn an_order_that_was_told_and_then_denied() {
+    let mut world = honest();
+    world.told.denied.push((3, 900));
     world.is_caught(Kind::Lost);
 }
 

@@ -24,6 +24,9 @@ pub(super) fn check(list: &ToldList, log: &Log, view: &View, findings: &mut Find
     for told in &list.settled {
         settlement(told, log, view, findings);
     }
+    for (order_id, at_ms) in &list.denied {
+        findings.add(Kind::Lost, *order_id, format!("told, and not found at {at_ms} when it was to be settled"));
+    }
 }
 
 /// Whether two answers say the same; their times differ.
