@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    chaos::ChaosArgs, demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, sale::SaleArgs, setup::SetupArgs,
-    sku::SkuArgs, up::UpArgs,
+    chaos::ChaosArgs, demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, sale::SaleArgs,
+    setup::SetupArgs, sku::SkuArgs, up::UpArgs,
 };
 
 const EXAMPLES: &str = "\

@@ -21,7 +21,7 @@ pub(super) const BACK_WITHIN: Duration = Duration::from_millis(HOLD_MAX_MS + 30_
 /// How long the last tickets may take to be sold, once everything is quiet.
 const SALE_WITHIN: Duration = Duration::from_secs(30);
 /// Buyers per SKU of the last tickets.
-const LAST_BUYERS: u64 = 6;
+const LAST_BUYERS: u64 = 10;
 
 /// Where the witness looks.
 #[derive(Debug, Clone)]

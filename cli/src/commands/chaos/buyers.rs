@@ -2,7 +2,7 @@
 //! down everything they were told. They believe nothing but a 200.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
@@ -32,7 +32,7 @@ pub(super) const SALE: [Item; 4] = [
     Item { sku_id: 1, capacity: 40, per_user: 2, hold_ms: 2_000, weight: 2 },
     Item { sku_id: 2, capacity: 300, per_user: 4, hold_ms: 3_000, weight: 3 },
     Item { sku_id: 3, capacity: 900, per_user: 3, hold_ms: 2_500, weight: 3 },
-    Item { sku_id: 4, capacity: 6_000, per_user: 10, hold_ms: 4_000, weight: 6 },
+    Item { sku_id: 4, capacity: 4_000, per_user: 10, hold_ms: 4_000, weight: 6 },
 ];
 /// The price of everything, in minor units.
 pub(super) const PRICE: u64 = 4_900;
@@ -40,12 +40,12 @@ pub(super) const PRICE: u64 = 4_900;
 pub(super) const HOLD_MAX_MS: u64 = 4_000;
 
 /// Buyers at once.
-const BUYERS: u64 = 40;
+const BUYERS: u64 = 60;
 /// People they are; some of them come again and again.
 const PEOPLE: u64 = 4_000;
 const REGULARS: u64 = 30;
 /// Mean pause of a buyer between two purchases.
-const PAUSE_MS: u64 = 150;
+const PAUSE_MS: u64 = 120;
 /// How long somebody goes on asking what became of it.
 const STUBBORN: Duration = Duration::from_secs(30);
 /// Settlements under way; more would only queue in the daemon.
@@ -73,6 +73,18 @@ pub(super) struct Tally {
     pub(super) codes: BTreeMap<String, u64>,
 }
 
+/// Everything countable about a load.
+#[derive(Debug, Clone)]
+pub(super) struct Totals {
+    /// Purchases told 200, each once.
+    pub(super) told: usize,
+    /// Payments told for good.
+    pub(super) paid: usize,
+    pub(super) cancelled: usize,
+    pub(super) refunds: usize,
+    pub(super) tally: Tally,
+}
+
 impl Book {
     pub(super) fn list(&self) -> MutexGuard<'_, ToldList> {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
@@ -84,6 +96,20 @@ impl Book {
 
     fn count(&self, word: &str) {
         *self.tally().codes.entry(word.to_owned()).or_default() += 1;
+    }
+
+    /// What the load came to until now.
+    pub(super) fn totals(&self) -> Totals {
+        let list = self.list();
+        let settled = |wanted: fn(&Settled) -> bool| list.settled.iter().filter(|told| wanted(&told.settled)).count();
+        let orders: BTreeSet<u64> = list.told.iter().map(|told| told.order_id).collect();
+        Totals {
+            told: orders.len(),
+            paid: settled(|settled| matches!(settled, Settled::Confirmed { .. })),
+            cancelled: settled(|settled| *settled == Settled::Cancelled),
+            refunds: settled(|settled| *settled == Settled::Refund),
+            tally: self.tally().clone(),
+        }
     }
 
     /// When the last 200 for a purchase came, in milliseconds since 1970.
@@ -159,8 +185,7 @@ impl Buyer {
 
     fn wish(&mut self, count: u64) -> Wish {
         let dice = &mut self.dice;
-        let weighted: Vec<Item> =
-            SALE.iter().flat_map(|item| (0..item.weight).map(|_| *item)).collect();
+        let weighted: Vec<Item> = SALE.iter().flat_map(|item| (0..item.weight).map(|_| *item)).collect();
         let item = *dice.pick(&weighted);
         let user_id = if dice.percent(10) { dice.range(1..=REGULARS) } else { dice.range(1_000..=1_000 + PEOPLE) };
         let quantity = u32::try_from(dice.range(1..=u64::from(item.per_user.min(3)))).unwrap_or(1);

@@ -29,10 +29,7 @@ use self::{
     run::Terms,
     servers::Servers,
 };
-use crate::{
-    args::Output, exit::Exit, interrupt::Interrupt, report::Failure, site::find_flashd,
-    terminal::Terminal,
-};
+use crate::{args::Output, exit::Exit, interrupt::Interrupt, report::Failure, site::find_flashd, terminal::Terminal};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -40,6 +37,7 @@ Examples:
   flashctl chaos --runs 1 --seed 7               the schedule of seed 7 again
   flashctl chaos --runs 30 --kafka apache        with Apache Kafka as the broker
   flashctl chaos --faults redis,flashd-pause     only what Redis suffers, and frozen daemons
+  flashctl chaos --apart --duration 90s          one fault at a time: how long it keeps the sale from selling
   flashctl chaos -o json >> runs.jsonl           a line per run, and one for all
   flashctl chaos --sum runs.jsonl                several invocations added up";
 
@@ -75,6 +73,9 @@ pub(crate) struct ChaosArgs {
     /// Which faults, by name or by what their names begin with. [default: all the broker survives]
     #[arg(long, value_name = "KIND,…")]
     faults: Option<String>,
+    /// One fault at a time, with 10 s to recover after each: for how long each keeps a sale from selling.
+    #[arg(long)]
+    apart: bool,
     /// Where evidence is kept. Given here, also that of clean runs. [default: .flash/chaos, of unclean runs]
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -132,6 +133,7 @@ fn terms(args: &ChaosArgs) -> Result<Terms, Failure> {
         duration: args.duration,
         lease: args.lease,
         kinds,
+        apart: args.apart,
         broker: broker.to_owned(),
         keep: args.keep.clone().unwrap_or_else(|| PathBuf::from(".flash/chaos")),
         keep_always: args.keep.is_some(),
@@ -178,7 +180,9 @@ async fn run_all(
 /// The command that repeats a run.
 fn repeat(seed: u64, terms: &Terms) -> String {
     let kinds: Vec<String> = terms.kinds.iter().map(|kind| kind.name()).collect();
-    let faults = if kinds.len() >= Kind::all().len() - 1 { String::new() } else { format!(" --faults {}", kinds.join(",")) };
+    let faults =
+        if kinds.len() >= Kind::all().len() - 1 { String::new() } else { format!(" --faults {}", kinds.join(",")) };
+    let faults = if terms.apart { format!("{faults} --apart") } else { faults };
     let (duration, lease) = (terms.duration.as_millis(), terms.lease.as_millis());
     let broker = &terms.broker;
     format!("flashctl chaos --runs 1 --seed {seed} --kafka {broker} --duration {duration}ms --lease {lease}ms{faults}")

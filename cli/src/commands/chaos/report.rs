@@ -2,12 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use flash_witness::{Kind as Broken, Settled, Violation};
+use flash_witness::{Kind as Broken, Log, Violation};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    after::Testimony,
-    buyers::{Book, Tally},
+    buyers::{Book, Totals},
     run::Terms,
     schedule::Planned,
 };
@@ -16,11 +15,24 @@ use crate::table::{self, Align, grouped};
 /// Layout version of the JSON.
 const VERSION: u32 = 1;
 
+/// A silence that begins so long after a fault still counts as its: what had been decided before is told first.
+const ECHO_MS: u64 = 500;
+
 /// A fault as it was injected. Times are milliseconds since 1970.
 pub(super) struct Injected {
     pub(super) planned: Planned,
     pub(super) from_ms: u64,
     pub(super) until_ms: u64,
+}
+
+/// What a run has to tell, beside the testimonies.
+pub(super) struct Ran {
+    pub(super) injected: Vec<Injected>,
+    pub(super) totals: Totals,
+    pub(super) quiet_ms: u64,
+    pub(super) took_ms: u64,
+    pub(super) unasked_ends: usize,
+    pub(super) violations: Vec<Violation>,
 }
 
 /// A fault in a report.
@@ -51,7 +63,7 @@ pub(super) struct RunReport {
     wanted: u64,
     told: usize,
     unknown: u64,
-    /// Settlements told for good, and never.
+    /// Settlements told for good, and never, under load.
     paid: usize,
     cancelled: usize,
     refunds: usize,
@@ -72,26 +84,14 @@ pub(super) struct RunReport {
 }
 
 impl RunReport {
-    #[expect(clippy::too_many_arguments, reason = "each is one testimony, and there is one caller")]
-    pub(super) fn new(
-        seed: u64,
-        terms: &Terms,
-        injected: &[Injected],
-        book: &Book,
-        tally: &Tally,
-        told: usize,
-        testimony: &Testimony,
-        violations: Vec<Violation>,
-    ) -> Self {
-        let list = book.list();
-        let mut times: Vec<u64> = list.told.iter().map(|told| told.at_ms).collect();
+    pub(super) fn new(seed: u64, terms: &Terms, ran: &Ran, book: &Book, log: &Log) -> Self {
+        let mut times: Vec<u64> = book.list().told.iter().map(|told| told.at_ms).collect();
         times.sort_unstable();
-        let settled = |wanted: fn(&Settled) -> bool| list.settled.iter().filter(|told| wanted(&told.settled)).count();
-        let all: std::collections::BTreeSet<u64> = list.told.iter().map(|told| told.order_id).collect();
+        let Totals { told, paid, cancelled, refunds, tally } = ran.totals.clone();
         let fault = |one: &Injected| FaultReport {
             kind: one.planned.kind.name(),
             text: one.planned.text(),
-            silence_ms: silence(&times, one.from_ms, one.until_ms),
+            silence_ms: silence(&times, one.from_ms, one.until_ms + ECHO_MS),
         };
         Self {
             version: VERSION,
@@ -100,29 +100,25 @@ impl RunReport {
             broker: terms.broker.clone(),
             lease_ms: u64::try_from(terms.lease.as_millis()).unwrap_or(u64::MAX),
             duration_ms: u64::try_from(terms.duration.as_millis()).unwrap_or(u64::MAX),
-            clean: violations.is_empty(),
-            faults: injected.iter().map(fault).collect(),
+            clean: ran.violations.is_empty(),
+            faults: ran.injected.iter().map(fault).collect(),
             wanted: tally.wanted,
             told,
             unknown: tally.unknown,
-            paid: settled(|settled| matches!(settled, Settled::Confirmed { .. })),
-            cancelled: settled(|settled| *settled == Settled::Cancelled),
-            refunds: settled(|settled| *settled == Settled::Refund),
+            paid,
+            cancelled,
+            refunds,
             unsettled: tally.unsettled,
-            answers: tally.codes.clone(),
-            told_after: all.len() - told.min(all.len()),
-            events: testimony.log.events,
-            void_events: testimony.log.void_events,
-            orders: testimony.log.orders.len(),
-            quiet_after_ms: 0,
-            took_ms: 0,
-            unasked_ends: 0,
-            violations,
+            answers: tally.codes,
+            told_after: book.totals().told - told,
+            events: log.events,
+            void_events: log.void_events,
+            orders: log.orders.len(),
+            quiet_after_ms: ran.quiet_ms,
+            took_ms: ran.took_ms,
+            unasked_ends: ran.unasked_ends,
+            violations: ran.violations.clone(),
         }
-    }
-
-    pub(super) fn timed(self, quiet_after_ms: u64, took_ms: u64, unasked_ends: usize) -> Self {
-        Self { quiet_after_ms, took_ms, unasked_ends, ..self }
     }
 
     pub(super) fn is_clean(&self) -> bool {
@@ -299,7 +295,12 @@ impl Silence {
     fn of(mut times: Vec<u64>) -> Self {
         times.sort_unstable();
         let at = |index: usize| times.get(index).copied().unwrap_or(0);
-        Self { count: times.len(), min_ms: at(0), median_ms: at(times.len() / 2), max_ms: at(times.len().saturating_sub(1)) }
+        Self {
+            count: times.len(),
+            min_ms: at(0),
+            median_ms: at(times.len() / 2),
+            max_ms: at(times.len().saturating_sub(1)),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
     daemons::{Daemon, Spec},
     inject::inject,
     kind::Kind,
-    report::{Injected, RunReport},
+    report::{Injected, Ran, RunReport},
     schedule::{self, Planned},
     servers::Servers,
 };
@@ -41,6 +41,8 @@ pub(super) struct Terms {
     /// D.
     pub(super) lease: Duration,
     pub(super) kinds: Vec<Kind>,
+    /// One fault at a time.
+    pub(super) apart: bool,
     /// `--kafka` as it was given, for reports.
     pub(super) broker: String,
     /// Where evidence is kept.
@@ -83,7 +85,7 @@ pub(super) async fn run(
         daemon.ready().await?;
     }
     let duration_ms = u64::try_from(terms.duration.as_millis()).unwrap_or(u64::MAX);
-    let plan = schedule::plan(seed, duration_ms, &terms.kinds, daemons.len());
+    let plan = schedule::plan(seed, duration_ms, &terms.kinds, daemons.len(), terms.apart);
     dir.write("schedule.json", &plan)?;
 
     let book = Arc::new(Book::default());
@@ -121,8 +123,7 @@ pub(super) async fn run(
         stuck(format!("not quiet {} s after the last fault: {reason}", BACK_WITHIN.as_secs()));
     }
     let quiet_ms = millis(healed.elapsed());
-    let tally = book.tally().clone();
-    let wins = purchases(&book);
+    let totals = book.totals();
     let unsold = after::buy_the_rest(addresses, book.clone(), seed).await;
     for sku_id in unsold {
         stuck(format!("SKU {sku_id} was never sold out for good in the end"));
@@ -134,8 +135,9 @@ pub(super) async fn run(
     violations.extend(testimony.judge(&book, true));
 
     dir.write("told.json", &*book.list())?;
-    let report = RunReport::new(seed, terms, &injected, &book, &tally, wins, &testimony, violations);
-    let report = report.timed(quiet_ms, millis(started.elapsed()), daemons.iter().map(Daemon::unasked).sum());
+    let unasked_ends = daemons.iter().map(Daemon::unasked).sum();
+    let ran = Ran { injected, totals, quiet_ms, took_ms: millis(started.elapsed()), unasked_ends, violations };
+    let report = RunReport::new(seed, terms, &ran, &book, &testimony.log);
     dir.write("report.json", &report)?;
     if report.is_clean() && !terms.keep_always {
         dir.forget();
@@ -149,11 +151,6 @@ pub(super) async fn run(
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Purchases that were told 200, each once.
-fn purchases(book: &Book) -> usize {
-    book.list().told.iter().map(|told| told.order_id).collect::<std::collections::BTreeSet<_>>().len()
 }
 
 /// Runs the whole plan; returns when the last fault is over and the time is up.

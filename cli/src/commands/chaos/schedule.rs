@@ -64,9 +64,13 @@ fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }
 
+/// Between two faults that are to be apart: time for the slowest recovery.
+const APART_MS: u64 = 10_000;
+
 /// What hurts only one thing at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
+    Everything,
     Flashd(usize),
     Redis,
     Kafka,
@@ -79,12 +83,11 @@ pub(super) fn roles(seed: u64) -> Vec<&'static str> {
     if Dice::fork(seed, 1).percent(60) { vec!["all", "all"] } else { vec!["api", "api", "worker", "worker"] }
 }
 
-/// Plans a run. `kinds` must not be empty.
-pub(super) fn plan(seed: u64, duration_ms: u64, kinds: &[Kind], daemons: usize) -> Vec<Planned> {
+/// Plans a run. `kinds` must not be empty. `apart`: one fault at a time, with time to recover after each.
+pub(super) fn plan(seed: u64, duration_ms: u64, kinds: &[Kind], daemons: usize, apart: bool) -> Vec<Planned> {
     let mut dice = Dice::fork(seed, 2);
     let wanted = duration_ms * dice.range(40..=70) / 100_000;
-    let weighted: Vec<Kind> =
-        kinds.iter().flat_map(|kind| (0..kind.weight()).map(|_| *kind)).collect();
+    let weighted: Vec<Kind> = kinds.iter().flat_map(|kind| (0..kind.weight()).map(|_| *kind)).collect();
     let mut busy: BTreeMap<Part, Vec<(u64, u64)>> = BTreeMap::new();
     let mut plan: Vec<Planned> = Vec::new();
     // Bounded, for parts may be too busy for what is wanted.
@@ -94,8 +97,9 @@ pub(super) fn plan(seed: u64, duration_ms: u64, kinds: &[Kind], daemons: usize) 
         }
         let kind = *dice.pick(&weighted);
         let one = draw(&mut dice, kind, duration_ms, daemons);
-        let times = busy.entry(part(&one)).or_default();
-        let free = |(from, to): &(u64, u64)| one.until_ms() + BREATHER_MS <= *from || *to + BREATHER_MS <= one.at_ms;
+        let (hurt, breather) = if apart { (Part::Everything, APART_MS) } else { (part(&one), BREATHER_MS) };
+        let times = busy.entry(hurt).or_default();
+        let free = |(from, to): &(u64, u64)| one.until_ms() + breather <= *from || *to + breather <= one.at_ms;
         if times.iter().all(free) {
             times.push((one.at_ms, one.until_ms()));
             plan.push(one);
@@ -142,7 +146,7 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_schedule() {
-        let plan = |seed| plan(seed, 15_000, &Kind::all(), 2);
+        let plan = |seed| plan(seed, 15_000, &Kind::all(), 2, false);
         assert_eq!(plan(1), plan(1));
         assert_ne!(plan(1), plan(2));
     }
@@ -151,7 +155,7 @@ mod tests {
     fn faults_overlap_but_not_on_one_part() {
         let mut overlaps = 0;
         for seed in 0..200 {
-            let plan = plan(seed, 15_000, &Kind::all(), 2);
+            let plan = plan(seed, 15_000, &Kind::all(), 2, false);
             assert!((5..=10).contains(&plan.len()), "{plan:#?}");
             for (index, one) in plan.iter().enumerate() {
                 assert!(one.at_ms >= QUIET_START_MS && one.until_ms() <= 18_500, "{one:?}");
@@ -166,9 +170,20 @@ mod tests {
     }
 
     #[test]
+    fn faults_can_be_apart() {
+        for seed in 0..50 {
+            let plan = plan(seed, 90_000, &Kind::all(), 2, true);
+            assert!(
+                plan.len() >= 3 && plan.windows(2).all(|two| two[0].until_ms() + APART_MS <= two[1].at_ms),
+                "{plan:#?}"
+            );
+        }
+    }
+
+    #[test]
     fn every_kind_is_drawn() {
         let seen: std::collections::BTreeSet<Kind> =
-            (0..500).flat_map(|seed| plan(seed, 15_000, &Kind::all(), 2)).map(|one| one.kind).collect();
+            (0..500).flat_map(|seed| plan(seed, 15_000, &Kind::all(), 2, false)).map(|one| one.kind).collect();
         assert_eq!(seen.len(), Kind::all().len());
     }
 }

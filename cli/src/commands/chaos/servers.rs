@@ -109,7 +109,8 @@ pub(super) async fn resp(address: &str, words: &[&str]) -> Result<(), Failure> {
         Ok::<_, std::io::Error>(answer)
     };
     let patience = std::time::Duration::from_secs(10);
-    let answer = tokio::time::timeout(patience, ask).await.map_err(Failure::from_error)?.map_err(Failure::from_error)?;
+    let answer =
+        tokio::time::timeout(patience, ask).await.map_err(Failure::from_error)?.map_err(Failure::from_error)?;
     if answer.first() == Some(&b'+') {
         return Ok(());
     }

@@ -67,7 +67,8 @@ impl Line {
 
     /// Posts and waits. After a failure nobody knows what happened, and the next request goes to the next daemon.
     pub(super) async fn post(&mut self, path: &str, body: &str) -> Result<Answer> {
-        let result = timeout(PATIENCE, self.exchange(path, body)).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+        let result =
+            timeout(PATIENCE, self.exchange(path, body)).await.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
         self.said_final = result.as_ref().is_ok_and(|answer| answer.body["final"] == Value::Bool(true));
         if result.is_err() {
             self.connection = None;
@@ -119,7 +120,10 @@ fn parse(bytes: &[u8]) -> Result<Option<(Answer, usize, bool)>> {
     let mut lines = head.lines();
     let status = lines.next().and_then(|line| line.split(' ').nth(1)?.parse().ok()).ok_or_else(foreign)?;
     let header = |name: &str| {
-        head.lines().filter_map(|line| line.split_once(':')).find(|(known, _)| *known == name).map(|(_, value)| value.trim())
+        head.lines()
+            .filter_map(|line| line.split_once(':'))
+            .find(|(known, _)| *known == name)
+            .map(|(_, value)| value.trim())
     };
     let length: usize = header("content-length").and_then(|value| value.parse().ok()).ok_or_else(foreign)?;
     let Some(body) = bytes.get(head_end..head_end + length) else { return Ok(None) };
