@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs, payments::PaymentsArgs,
+    chaos::ChaosArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs, payments::PaymentsArgs,
     rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
     why::WhyArgs,
 };
@@ -24,7 +24,8 @@ Examples:
   flashctl reconcile                   whether Redis, log and MySQL agree, while it sells
   flashctl dlq list                    events that could not be applied
   flashctl why 383006771100254208      what happened to one ticket, and why
-  flashctl doctor                      is everything as it must be, and what would be lost when";
+  flashctl doctor                      is everything as it must be, and what would be lost when
+  flashctl chaos --runs 3              break everything while it sells, and judge";
 
 /// Operate a flash sale.
 #[derive(Debug, Parser)]
@@ -57,6 +58,7 @@ pub(crate) enum Command {
     Dlq(DlqArgs),
     Why(WhyArgs),
     Doctor(DoctorArgs),
+    Chaos(ChaosArgs),
 }
 
 /// Form of the answer.
