@@ -24,7 +24,7 @@ local function refuse(reason) return {'REFUSED', reason} end
 local function open()
   redis.call('DEL', stock_key)
   redis.call('HSET', stock_key, 'epoch', epoch, 'capacity', ARGV[4], 'available', ARGV[5], 'held', ARGV[6],
-    'sold', ARGV[7], 'closing', 0, 'seq', ARGV[8], 'claims', 0, 'per_user', ARGV[9], 'hold_ms', ARGV[10],
+    'sold', ARGV[7], 'closing', 0, 'seq', ARGV[8], 'opened_seq', ARGV[8], 'claims', 0, 'per_user', ARGV[9], 'hold_ms', ARGV[10],
     'opens_at', ARGV[11], 'closes_at', ARGV[12], 'paused', ARGV[13])
   return 'OK'
 end

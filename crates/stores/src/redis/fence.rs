@@ -1,6 +1,7 @@
 //! Who may decide: the open epoch, and the primaries it was opened with.
 
 use flash_core::epoch::EpochRecord;
+use flash_core::fence::OpenEpoch;
 use flash_core::ids::Epoch;
 
 /// What a caller must know to be let through the fence.
@@ -17,6 +18,13 @@ impl Fence {
     #[must_use]
     pub fn of(record: &EpochRecord) -> Self {
         Self { epoch: record.epoch, replids: record.replids.values().collect() }
+    }
+
+    /// The same, for the judgement whether stock is sound.
+    #[must_use]
+    pub fn open_epoch(&self) -> OpenEpoch {
+        let replids = self.replids.0.split(',').filter(|replid| !replid.is_empty()).map(str::to_owned).collect();
+        OpenEpoch { epoch: self.epoch, replids }
     }
 }
 

@@ -5,10 +5,12 @@
 //! connection is [`StockError::Unknown`], a type of its own, so that no caller can mistake it for "no".
 
 mod address;
+mod audit;
 mod binding;
 mod cluster;
 mod connection;
 mod fence;
+mod info;
 mod keys;
 mod link;
 mod load;
@@ -19,14 +21,18 @@ mod search;
 mod settle;
 mod slots;
 mod stock;
+mod trace;
 
+pub use audit::{Audited, Early, Traces};
 pub use connection::{Gate, GateSettings};
 pub use fence::{Fence, Replids};
+pub use info::ServerInfo;
 pub use keys::SkuKeys;
 pub use load::{LoadError, LoadKey, LoadStock, Loader, marked_epoch};
 pub use payments::{Fate, Register};
 pub use settle::Due;
 pub use stock::{Batch, Reserved, Resized, Snapshot};
+pub use trace::{KeptFate, KeyAnswer, OrderTrace};
 
 /// Why a script gave no decision.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -41,7 +41,7 @@ impl Fate {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let mut chars = text.chars();
         let first = chars.next();
         let rest = chars.as_str();

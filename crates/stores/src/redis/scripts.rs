@@ -37,6 +37,7 @@ script!(CLAIM, "claim.lua");
 script!(RELEASE, "release.lua");
 script!(CAPACITY, "capacity.lua");
 script!(PAYMENT, "payment.lua");
+script!(AUDIT, "audit.lua");
 
 /// Where the keys begin: `EVALSHA hash count key…`.
 const FIRST_KEY: usize = 3;
