@@ -93,7 +93,7 @@ async fn in_a_split_brain_only_one_side_sells() {
     let mut user = 10_000;
     eventually("the old side to stop", || {
         user += 1;
-        let purchase = Purchase::new(user, 1, "old side");
+        let purchase = Purchase::new(user, 1, "old-side");
         let mut asking = site.buyer(&[&behind]);
         async move { asking.buy(&purchase).await.word() == "STOCK_RECOVERING" }
     })
