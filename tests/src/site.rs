@@ -7,11 +7,12 @@ use crate::cashier::{Cashier, SECRET};
 use crate::daemon::Daemon;
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::sale::Sku;
-use flash_stack::Stack;
+use flash_stack::{Server, Stack};
+use flash_stores::kafka::epochs::EpochReader;
 use flash_stores::kafka::{KafkaSettings, admin, append};
 use flash_stores::mysql::author::Author;
 use flash_stores::mysql::{Db, MySqlSettings, migrate, skus};
-use flash_stores::redis::{Gate, GateSettings, SkuKeys, Snapshot};
+use flash_stores::redis::{Fence, Gate, GateSettings, SkuKeys, Snapshot};
 use flashd::rebuild::{Rebuild, RebuildOptions};
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -153,6 +154,9 @@ impl Site {
     pub async fn stock(&self, sku_id: u64) -> Snapshot {
         let gate = Gate::new(&self.redis).unwrap();
         gate.wait_connected(crate::PATIENCE).await.unwrap();
+        if self.stack.redis_set().servers().len() > 1 {
+            gate.look_for(&self.fence().await).await;
+        }
         gate.snapshot(&self.keys(sku_id)).await.unwrap().expect("the SKU is in Redis")
     }
 
@@ -162,11 +166,35 @@ impl Site {
         SkuKeys::new(&self.redis.namespace, SkuId::new(sku_id))
     }
 
-    /// A command to Redis behind everybody's back.
+    /// The open epoch, and the primaries it was opened with.
+    pub async fn fence(&self) -> Fence {
+        let kafka = self.kafka.clone();
+        let read = move || {
+            let mut reader = EpochReader::new(&kafka).unwrap();
+            reader.read_to_end(1, crate::PATIENCE).unwrap();
+            Fence::of(reader.view().open().expect("an epoch is open"))
+        };
+        tokio::task::spawn_blocking(read).await.unwrap()
+    }
+
+    /// A command to Redis behind everybody's back: to the only one, or to the primary of the open epoch that owns its key.
     pub async fn redis<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
-        let client = redis::Client::open(self.redis.url.as_str()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        redis::cmd(command[0]).arg(&command[1..]).query_async(&mut connection).await.unwrap()
+        let servers = self.stack.redis_set().servers();
+        if let [only] = servers {
+            return ask(only, command).await.unwrap();
+        }
+        let fence = self.fence().await;
+        for server in servers {
+            let info = ask::<String>(server, &["INFO", "replication"]).await.unwrap_or_default();
+            let of_epoch = |id: &str| fence.replids.contains(id.trim());
+            let is_primary = info.contains("role:master")
+                && info.lines().filter_map(|line| line.strip_prefix("master_replid:")).any(of_epoch);
+            // One that does not own the key says MOVED.
+            if is_primary && let Ok(answer) = ask(server, command).await {
+                return answer;
+            }
+        }
+        panic!("no primary of {fence:?} answers {command:?}");
     }
 
     /// Writes a record to the log that no daemon would.
@@ -202,6 +230,11 @@ impl Site {
         self.sql.close().await;
         self.db.close().await;
     }
+}
+
+async fn ask<T: redis::FromRedisValue>(server: &Server, command: &[&str]) -> redis::RedisResult<T> {
+    let mut connection = redis::Client::open(server.url())?.get_multiplexed_async_connection().await?;
+    redis::cmd(command[0]).arg(&command[1..]).query_async(&mut connection).await
 }
 
 /// No test passes without its books being looked at.

@@ -9,6 +9,7 @@ mod processes;
 mod redis;
 mod settling;
 mod sweeping;
+mod topologies;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 
