@@ -24,6 +24,11 @@ pub enum Broker {
 
 /// Starts what the test owns and points at what it shares.
 pub async fn start(own: Own) -> Stack {
+    start_advertising(own, None).await
+}
+
+/// [`start`], with a broker of one's own that tells its clients to connect to another address.
+pub async fn start_advertising(own: Own, kafka_advertised: Option<String>) -> Stack {
     let shared = tokio::task::spawn_blocking(shared).await.unwrap();
     let kafka = match own.kafka {
         None => KafkaChoice::External(shared.kafka().address().to_owned()),
@@ -37,7 +42,7 @@ pub async fn start(own: Own) -> Stack {
         let (user, password, database) = (&login.user, &login.password, &login.database);
         MysqlChoice::External(format!("mysql://{user}:{password}@{}:{}/{database}", login.host, login.port))
     };
-    Stack::start(StackOptions { kafka, mysql, ..StackOptions::default() }).await.unwrap()
+    Stack::start(StackOptions { kafka, kafka_advertised, mysql, ..StackOptions::default() }).await.unwrap()
 }
 
 /// The servers that the tests of this program share. They live on a runtime of their own, because each test's runtime

@@ -6,7 +6,7 @@
 
 use super::StockError;
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -116,11 +116,20 @@ impl Gate {
         });
     }
 
-    /// Sends a plain read command.
+    /// What an error of a plain command means. An answer that is an error is an answer: only without one, or with one that
+    /// cannot be read, is the connection given up.
+    fn unknown(&self, line: &Line, error: &RedisError) -> StockError {
+        if error.code().is_none() {
+            self.give_up(line.generation);
+        }
+        StockError::Unknown(error.to_string())
+    }
+
+    /// Sends a plain read command. Without an answer the connection is given up.
     pub(super) async fn query(&self, command: &redis::Cmd) -> Result<redis::Value, StockError> {
         let mut line = self.line()?;
         let reply = line.connection.send_packed_command(command).await.and_then(redis::Value::extract_error);
-        reply.map_err(|error| StockError::Unknown(error.to_string()))
+        reply.map_err(|error| self.unknown(&line, &error))
     }
 
     /// Sends several commands at once and returns their replies. Without an answer the connection is given up.
@@ -132,10 +141,7 @@ impl Gate {
         let mut line = self.line()?;
         let replies = line.connection.send_packed_commands(commands, 0, count).await;
         let replies = replies.and_then(|values| values.into_iter().map(redis::Value::extract_error).collect());
-        replies.map_err(|error: redis::RedisError| {
-            self.give_up(line.generation);
-            StockError::Unknown(error.to_string())
-        })
+        replies.map_err(|error| self.unknown(&line, &error))
     }
 
     /// The replication id of the server, if it is a primary.
