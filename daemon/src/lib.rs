@@ -10,6 +10,7 @@ pub mod crash;
 pub mod dead_letters;
 pub mod projector;
 pub mod rebuild;
+pub mod reconcile;
 pub mod setup;
 
 mod admin;
@@ -26,6 +27,7 @@ mod meters;
 mod nodes;
 mod record;
 mod recovery;
+mod selling;
 mod service;
 mod settle;
 mod sweeper;

@@ -3,12 +3,16 @@
 pub(crate) mod chaos;
 pub(crate) mod demo;
 pub(crate) mod dlq;
+pub(crate) mod doctor;
 pub(crate) mod loadtest;
 pub(crate) mod payments;
+pub(crate) mod rebuild;
+pub(crate) mod reconcile;
 pub(crate) mod sale;
 pub(crate) mod setup;
 pub(crate) mod sku;
 pub(crate) mod up;
+pub(crate) mod why;
 
 use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
 
@@ -22,7 +26,11 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Chaos(args) => chaos::command(args, terminal).await,
         Command::Demo(args) => demo::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
+        Command::Rebuild(args) => rebuild::command(args, terminal).await,
         Command::Payments(args) => payments::command(args, terminal).await,
+        Command::Reconcile(args) => reconcile::command(args, terminal).await,
         Command::Dlq(args) => dlq::command(args, terminal).await,
+        Command::Doctor(args) => doctor::command(args, terminal).await,
+        Command::Why(args) => why::command(args, terminal).await,
     }
 }

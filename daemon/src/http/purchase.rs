@@ -53,7 +53,11 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     } else {
         Refusal::StockRecovering
     })?;
-    let _admitted = shop.admission.admit()?;
+    let _admitted = shop.admission.admit().inspect_err(|refusal| {
+        if matches!(refusal, Refusal::StockRecovering) {
+            shop.deciders.selling.stops();
+        }
+    })?;
     if let Some((sold_out, body)) = offer.lane.latch().answer(purchase.user_id) {
         return Ok(Told::Latched(sold_out, body));
     }

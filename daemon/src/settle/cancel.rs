@@ -48,9 +48,9 @@ impl Settler<'_> {
         if tokio::time::timeout(patience, recording).await.ok().as_deref() != Some(&[true]) {
             return Err(Refusal::SettlementUnknown);
         }
-        let (gate, keys, fence) = (deciders.gate.clone(), found.keys.clone(), Arc::clone(&self.fence));
+        let (deciders, keys, fence) = (Arc::clone(deciders), found.keys.clone(), Arc::clone(&self.fence));
         tokio::spawn(async move {
-            if let Err(error) = finish(&gate, &keys, &fence, &[&settlement]).await {
+            if let Err(error) = finish(&deciders, &keys, &fence, &[&settlement]).await {
                 tracing::debug!(%error, order = %settlement.hold.order_id, "left to a sweeper to finish");
             }
         });

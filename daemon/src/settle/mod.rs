@@ -13,7 +13,7 @@ mod publish;
 mod refund;
 
 pub(crate) use fate::{Fated, Sender};
-pub(crate) use publish::{finish, publish};
+pub(crate) use publish::{finish, finish_covered, publish};
 
 use crate::app::{App, Shop};
 use crate::crash;
