@@ -3,8 +3,8 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, rebuild::RebuildArgs, sale::SaleArgs, setup::SetupArgs,
-    sku::SkuArgs, up::UpArgs,
+    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, rebuild::RebuildArgs, sale::SaleArgs,
+    setup::SetupArgs, sku::SkuArgs, up::UpArgs,
 };
 
 const EXAMPLES: &str = "\

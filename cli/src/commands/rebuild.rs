@@ -19,7 +19,7 @@ use crate::{
     servers::{ServerArgs, unreachable},
     terminal::Terminal,
 };
-use view::Result as Filled;
+use view::Filled;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -79,7 +79,8 @@ pub(crate) async fn command(args: RebuildArgs, terminal: &Terminal) -> Result<Ex
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    let ms = parse_duration_ms(text).ok_or_else(|| "expected a duration with its unit, like 0s, 90s or 5m".to_owned())?;
+    let ms =
+        parse_duration_ms(text).ok_or_else(|| "expected a duration with its unit, like 0s, 90s or 5m".to_owned())?;
     Ok(Duration::from_millis(ms))
 }
 
@@ -118,8 +119,9 @@ fn explain(error: RebuildError) -> Failure {
     match &error {
         _ if error.is_unreachable() => unreachable(error),
         RebuildError::NoTopic(_) => Failure::new(Exit::Failed, error).hint("flashctl setup"),
-        RebuildError::Load { .. } | RebuildError::GivenUp(_) => Failure::new(Exit::Failed, error)
-            .hint("Redis restarted or another coordinator was faster; a worker starts again, or flashctl rebuild --yes"),
+        RebuildError::Load { .. } | RebuildError::GivenUp(_) => Failure::new(Exit::Failed, error).hint(
+            "Redis restarted or another coordinator was faster; a worker starts again, or flashctl rebuild --yes",
+        ),
         _ => Failure::new(Exit::Failed, error),
     }
 }

@@ -78,10 +78,7 @@ async fn take(
     let fence = Fence { epoch, replids: ids.iter().collect() };
     let loader = Loader::new(&bench.gate, keys, &fence);
     let fresh = StockModel::new(epoch, TERMS);
-    let stock = LoadStock {
-        terms: TERMS,
-        counters: Counters { available: TERMS.capacity, ..Counters::default() },
-    };
+    let stock = LoadStock { terms: TERMS, counters: Counters { available: TERMS.capacity, ..Counters::default() } };
     let (told, expected) = match wish {
         Wish::Close => (loader.close().await, model.close(epoch)),
         Wish::Begin => (loader.begin().await, model.begin(epoch, &ids)),
