@@ -24,7 +24,7 @@ local function refuse(reason) return {'REFUSED', reason} end
 local function open()
   redis.call('DEL', stock_key)
   redis.call('HSET', stock_key, 'epoch', epoch, 'capacity', ARGV[4], 'available', ARGV[5], 'held', ARGV[6],
-    'sold', ARGV[7], 'closing', 0, 'seq', ARGV[8], 'claims', 0, 'per_user', ARGV[9], 'hold_ms', ARGV[10],
+    'sold', ARGV[7], 'closing', 0, 'seq', ARGV[8], 'opened_seq', ARGV[8], 'claims', 0, 'per_user', ARGV[9], 'hold_ms', ARGV[10],
     'opens_at', ARGV[11], 'closes_at', ARGV[12], 'paused', ARGV[13])
   return 'OK'
 end
@@ -71,9 +71,8 @@ end
 
 steps.open = open
 
-local actual, role = replication()
-if role ~= 'master' then return refuse('ROLE ' .. tostring(role)) end
-if not is_one_of(replids, actual) then return refuse('REPLID ' .. tostring(actual)) end
+local reason = stranger(replids)
+if reason then return refuse(reason) end
 local found = redis.call('HGET', stock_key, 'epoch')
 if step == 'create' then
   if found then return refuse('EXISTS ' .. found) end

@@ -5,6 +5,7 @@
 //! batches grow with the load and an idle lane answers at once – no timer.
 
 use crate::clock::boot_ms;
+use crate::crash;
 use crate::fenced::Fenced;
 use crate::http::problem;
 use crate::latch::Latch;
@@ -168,7 +169,9 @@ impl Task {
             deciders.selling.stops();
             return refuse_all(buyers, asks, |_| Refusal::StockRecovering);
         };
+        crash::point("purchase.gathered");
         self.refuse_foreign_keys(asks, buyers).await;
+        crash::point("purchase.claimed");
         if asks.is_empty() {
             return;
         }
@@ -179,10 +182,11 @@ impl Task {
         deciders.meters.batch(asks.len(), &result, boot_ms().saturating_sub(began_ms));
         match result {
             Ok(mut reserved) => {
+                crash::point("purchase.decided");
                 deciders.fenced.clear();
                 deciders.selling.goes_on();
                 let decisions = std::mem::take(&mut reserved.decisions);
-                self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved);
+                self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved, began_ms);
                 self.learn(&reserved, &fence, began_ms).await;
             }
             Err(StockError::Unknown(reason)) => {
@@ -265,6 +269,7 @@ impl Task {
         decisions: impl Iterator<Item = (Decision, oneshot::Sender<Verdict>)>,
         epoch: Epoch,
         reserved: &Reserved,
+        began_ms: u64,
     ) {
         let mut wins = Vec::new();
         for (decision, buyer) in decisions {
@@ -298,7 +303,7 @@ impl Task {
             let _ = buyer.send(Verdict::Refused(refusal));
         }
         if !wins.is_empty() {
-            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins));
+            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins, began_ms));
         }
     }
 }

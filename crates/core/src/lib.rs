@@ -11,6 +11,7 @@ pub mod order;
 pub mod outcome;
 pub mod payment;
 pub mod purchase;
+pub mod reconcile;
 pub mod sale;
 pub mod settings;
 pub mod settlement;

@@ -5,6 +5,7 @@ use crate::clock::wall_ms;
 use crate::http::{Answer, json};
 use crate::meters::{gauge, header};
 use bytes::Bytes;
+use flash_core::reconcile::Kind;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -48,6 +49,7 @@ pub(super) fn stats(app: &App) -> Answer {
         "selling": app.shop.as_ref().map(selling),
         "swept": app.config.role.works().then(|| app.meters.swept_so_far().collect::<std::collections::BTreeMap<_, _>>()),
         "recovery": app.config.role.works().then(|| app.recovery.view()),
+        "audit": app.config.role.works().then(|| app.audit.view()),
         "projector": app.projector.as_ref().map(crate::projector::Handle::snapshot),
     });
     json(Bytes::from(document.to_string()))
@@ -117,6 +119,22 @@ fn selling(shop: &Shop) -> Value {
     })
 }
 
+/// Prometheus text of what the auditor has found. A worker that is not the one who audits shows no age.
+fn audited(app: &App, text: &mut String) {
+    let view = app.audit.view();
+    header(text, "flash_reconcile_findings", "gauge", "Findings of the last audit, by kind.");
+    for kind in Kind::ALL {
+        let count = view.found.get(kind.as_str()).copied().unwrap_or(0);
+        let _ = writeln!(text, "flash_reconcile_findings{{kind=\"{}\"}} {count}", kind.as_str());
+    }
+    header(text, "flash_reconcile_runs_total", "counter", "Audits of this process that came to an end.");
+    let _ = writeln!(text, "flash_reconcile_runs_total {}", view.runs);
+    if let (Some(age_ms), Some(took_ms)) = (app.audit.age_ms(), view.last_took_ms) {
+        gauge(text, "flash_reconcile_age_milliseconds", "Age of the last audit.", age_ms);
+        gauge(text, "flash_reconcile_duration_milliseconds", "How long the last audit took.", took_ms);
+    }
+}
+
 /// `/metrics`: Prometheus text.
 pub(super) fn metrics(app: &App) -> Answer {
     let mut text = String::with_capacity(8 * 1024);
@@ -147,6 +165,9 @@ pub(super) fn metrics(app: &App) -> Answer {
     if app.config.role.works() {
         app.meters.render_sweeping(&mut text);
         render_recovery(&app.recovery.view(), &mut text);
+    }
+    if app.config.role.works() {
+        audited(app, &mut text);
     }
     if let Some(projector) = &app.projector {
         let seen = projector.snapshot();

@@ -5,6 +5,7 @@
 //! of it was decided under N, and what older epochs decided stands before the fences that were projected.
 
 use super::{Progress, Rebuild, RebuildError};
+use crate::crash;
 use crate::dead_letters::{Desk, LetterStatus};
 use crate::projector::ProjectorOptions;
 use flash_core::event::Body;
@@ -76,6 +77,7 @@ impl Rebuild {
             },
         };
         tracing::error!(sku = %sku_id, reason, "a SKU stays closed");
+        crash::point("fill.blocking");
         let keys = self.keys(sku_id);
         let blocked = Loader::new(&self.gate, &keys, fence).block().await;
         blocked.map_err(|source| RebuildError::Load { sku_id, source })?;

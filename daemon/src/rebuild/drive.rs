@@ -22,6 +22,7 @@ impl Rebuild {
     pub async fn run(&self, progress: impl Fn(Progress)) -> Result<Epoch, RebuildError> {
         let seen = self.latest_epoch().await?.map_or(Epoch(0), |record| record.epoch);
         let epoch = epochs::next_epoch(&self.db, seen).await?;
+        crash::point("rebuild.numbered");
         progress(Progress::Began(epoch));
         let mut coordinator = Coordinator::new(epoch, self.lease_ms());
         let mut failed = None;
@@ -115,9 +116,10 @@ fn crash_after(step: Step) {
     match step {
         Step::Announcing => crash::point("rebuild.announced"),
         Step::Closing => crash::point("rebuild.closed"),
+        Step::Waiting => crash::point("rebuild.waited"),
         Step::Fencing => crash::point("rebuild.fenced"),
         Step::Projecting => crash::point("rebuild.projected"),
         Step::Loading => crash::point("rebuild.loaded"),
-        Step::Noting | Step::Waiting | Step::Opening => {}
+        Step::Noting | Step::Opening => {}
     }
 }

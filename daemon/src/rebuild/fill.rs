@@ -1,6 +1,7 @@
 //! Writing one SKU afresh from MySQL.
 
 use super::{Rebuild, RebuildError};
+use crate::crash;
 use flash_core::ids::{OrderId, UserId};
 use flash_core::limits::{IDEMPOTENCY_TTL_MS, PAYMENT_TTL_MS};
 use flash_core::order::OrderState;
@@ -25,8 +26,11 @@ impl Rebuild {
         let loader = Loader::new(&self.gate, &keys, fence);
         let refused = |source| RebuildError::Load { sku_id: sku.sku_id, source };
         loader.begin().await.map_err(refused)?;
+        crash::point("fill.begun");
         let sum = if sold_from { self.fill_orders(sku, fence, &loader).await? } else { Filling::default() };
-        loader.open(&stock(sku, &sum)?).await.map_err(refused)
+        loader.open(&stock(sku, &sum)?).await.map_err(refused)?;
+        crash::point("fill.opened");
+        Ok(())
     }
 
     /// Everything that orders and payments leave in Redis, but for the counters.
@@ -46,6 +50,7 @@ impl Rebuild {
                 if state == OrderState::Reserved {
                     let holds: Vec<Hold> = page.iter().map(hold).collect();
                     loader.holds(&holds).await.map_err(refused)?;
+                    crash::point("fill.holds");
                 }
                 let answers: Vec<LoadKey> = page.iter().filter_map(|row| answer(row, now_ms)).collect();
                 // Whoever has an answer is known as a winner, also without units: no latch may answer in its place.
@@ -55,9 +60,12 @@ impl Rebuild {
                 loader.answers(sku.sku_id, &answers).await.map_err(refused)?;
             }
         }
+        crash::point("fill.answers");
         let buyers: Vec<(UserId, u32)> = sum.buyers().collect();
         loader.buyers(&buyers).await.map_err(refused)?;
+        crash::point("fill.buyers");
         self.fill_payments(sku, fence, now_ms).await?;
+        crash::point("fill.payments");
         Ok(sum)
     }
 

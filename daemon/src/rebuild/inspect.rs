@@ -2,6 +2,7 @@
 
 use super::fill::terms;
 use super::{Need, Rebuild, RebuildError};
+use crate::crash;
 use flash_core::epoch::EpochState;
 use flash_core::fence::judge::{need, standing};
 use flash_core::fence::{Mark, Replids, Standing};
@@ -41,9 +42,13 @@ impl Rebuild {
     /// [`RebuildError`].
     pub async fn inspect(&self) -> Result<(Need, Vec<(SkuId, SkuStock)>), RebuildError> {
         let stored = skus::list(&self.db).await?;
-        let open = self.open_fence().await?.map(|fence| fence.open_epoch());
-        let primaries = match open {
-            Some(_) => self.gate.primaries().await?.into_values().collect(),
+        let fence = self.open_fence().await?;
+        let open = fence.as_ref().map(Fence::open_epoch);
+        let primaries = match &fence {
+            Some(fence) => {
+                self.gate.look_for(fence).await;
+                self.gate.primaries().await?.into_values().collect()
+            }
             None => Replids::new(),
         };
         let mut stocks = Vec::with_capacity(stored.len());
@@ -82,10 +87,12 @@ impl Rebuild {
         let Some(fence) = self.open_fence().await? else { return Ok(()) };
         let stored = skus::list(&self.db).await?;
         skus::mark_loaded(&self.db, new, fence.epoch).await?;
+        crash::point("load.marked");
         let wanted = stored.iter().filter(|stored| stored.loaded_epoch.is_none() && new.contains(&stored.sku.sku_id));
         for (done, stored) in wanted.enumerate() {
             progress(super::Progress::Loading { done, all: new.len() });
             self.create(&stored.sku, &fence).await?;
+            crash::point("load.created");
         }
         progress(super::Progress::Loading { done: new.len(), all: new.len() });
         Ok(())
@@ -99,11 +106,12 @@ impl Rebuild {
         let Some(fence) = self.open_fence().await? else { return Ok(()) };
         for sku in changed {
             self.gate.configure(&self.keys(sku.sku_id), &fence, &terms(sku)).await?;
+            crash::point("setup.configured");
         }
         Ok(())
     }
 
-    pub(super) async fn open_fence(&self) -> Result<Option<Fence>, RebuildError> {
+    pub(crate) async fn open_fence(&self) -> Result<Option<Fence>, RebuildError> {
         let latest = self.latest_epoch().await?.filter(|record| record.state == EpochState::Open);
         Ok(latest.as_ref().map(Fence::of))
     }

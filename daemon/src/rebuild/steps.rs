@@ -3,6 +3,7 @@
 use super::blocked::Outcome;
 use super::{KAFKA_PATIENCE, Progress, Rebuild, RebuildError};
 use crate::clock::wall_ms;
+use crate::crash;
 use crate::projector::{ProjectorOptions, catch_up, wait_for_fence};
 use flash_core::epoch::EpochRecord;
 use flash_core::event::{Body, Event};
@@ -38,7 +39,9 @@ impl Rebuild {
             async move {
                 let keys = rebuild.keys(sku_id);
                 let closed = Loader::new(&rebuild.gate, &keys, &fence).close().await;
-                closed.map_err(|source| RebuildError::Load { sku_id, source })
+                closed.map_err(|source| RebuildError::Load { sku_id, source })?;
+                crash::point("rebuild.closing");
+                Ok(())
             }
         };
         side_by_side(ids, close, |()| {}).await
@@ -69,6 +72,7 @@ impl Rebuild {
         let ids: Vec<SkuId> = stored.iter().map(|stored| stored.sku.sku_id).collect();
         // Marked before the first unit can be sold, so that "never loaded" can be believed whatever dies.
         skus::mark_loaded(&self.db, &ids, fence.epoch).await?;
+        crash::point("rebuild.marked");
         self.fill_all(stored, fence, progress).await.map(drop)
     }
 

@@ -19,7 +19,7 @@ impl Settler<'_> {
         let cancelled = gate.cancel(&found.keys, &self.fence, order_id, user_id).await;
         match cancelled.map_err(|error| self.unsettled(&error))? {
             Cancel::Settling(settlement) if settlement.state == OrderState::Cancelled => {
-                crash::point("settle.begun");
+                crash::point("cancel.begun");
                 self.record(&found, settlement).await?;
                 self.told(false)
             }

@@ -7,12 +7,13 @@ use flash_core::ids::OrderId;
 use flash_core::payment::PaymentId;
 use flash_core::settlement::Settlement;
 use flash_stores::kafka::producer::{Delivery, Recorder};
-use flash_stores::redis::{Fate, Fence, SkuKeys, StockError};
+use flash_stores::redis::{Fate, Fence, Gate, SkuKeys, StockError};
 use tokio::sync::oneshot;
 
 /// Hands events to the log, in order, and waits for the fate of each: whether it was acknowledged. No answer is "no".
 pub(crate) async fn publish(recorder: &Recorder, events: impl Iterator<Item = (OrderId, Event)>) -> Vec<bool> {
     let handed: Vec<_> = events.map(|(order_id, event)| hand_over(recorder, order_id, &event)).collect();
+    crash::point("settle.queued");
     let mut acknowledged = Vec::with_capacity(handed.len());
     for fate in handed {
         acknowledged.push(matches!(fate.await, Ok(Delivery::Acknowledged { .. })));
@@ -53,14 +54,27 @@ pub(crate) async fn finish(
     if !deciders.lease.covers(fence.epoch) {
         return Ok(None);
     }
-    let gate = &deciders.gate;
+    finish_covered(&deciders.gate, keys, fence, settled).await.map(Some)
+}
+
+/// [`finish`] for a caller that has no lease to ask and has looked at the epochs itself: begun after the log had acknowledged the
+/// events, and less than D ago, a complete look showed the epoch open.
+///
+/// # Errors
+/// [`StockError`]; a sweeper takes over what is left.
+pub(crate) async fn finish_covered(
+    gate: &Gate,
+    keys: &SkuKeys,
+    fence: &Fence,
+    settled: &[&Settlement],
+) -> Result<u64, StockError> {
     crash::point("settle.recorded");
     let fates: Vec<_> = settled.iter().filter_map(|settlement| fate(settlement)).collect();
     gate.write_fates(fence.epoch, &fates).await?;
     crash::point("settle.remembered");
     let (now_ms, _) = gate.finish(keys, fence, settled).await?;
     crash::point("settle.finished");
-    Ok(Some(now_ms))
+    Ok(now_ms)
 }
 
 fn fate(settlement: &Settlement) -> Option<(&PaymentId, OrderId, Fate)> {
