@@ -147,12 +147,17 @@ impl Drop for Daemon {
 
 /// The binary next to the test's own: `target/PROFILE/deps/test-…` and `target/PROFILE/flashd`.
 fn binary() -> PathBuf {
+    binary_of("flashd")
+}
+
+/// Any binary of ours.
+pub(crate) fn binary_of(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).expect("a test lies in target/PROFILE/deps");
-    let binary = profile.join("flashd");
+    let binary = profile.join(name);
     assert!(
         binary.is_file(),
-        "{} is not built; run `make test`, or build it first with the same profile: cargo build -p flashd",
+        "{} is not built; run `make test`, or build it first with the same profile: cargo build --bins",
         binary.display()
     );
     binary

@@ -8,11 +8,13 @@ use crate::daemon::Daemon;
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::sale::Sku;
 use flash_stack::Stack;
+use flash_stores::kafka::producer::RecorderSettings;
 use flash_stores::kafka::{KafkaSettings, admin, append};
 use flash_stores::mysql::author::Author;
 use flash_stores::mysql::{Db, MySqlSettings, migrate, skus};
 use flash_stores::redis::{Gate, GateSettings, SkuKeys, Snapshot};
 use flashd::rebuild::{Rebuild, RebuildOptions};
+use flashd::reconcile::ReconcileOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -22,6 +24,9 @@ use std::time::Duration;
 pub const PARTITIONS: i32 = 4;
 /// D, unless a test says otherwise.
 const LEASE: Duration = Duration::from_secs(5);
+
+/// Settings of a daemon whose books are audited: an event that does not come is given up soon, and nobody audits unasked.
+pub const AUDITED: [(&str, &str); 2] = [("FLASH_KAFKA_MESSAGE_TIMEOUT", "5s"), ("FLASH_AUDIT_EVERY", "0s")];
 
 /// Everything one test sells with.
 #[derive(Debug)]
@@ -174,6 +179,33 @@ impl Site {
         let records = vec![(partition, "poison".to_owned(), payload.to_vec())];
         let write = move || append::append(&kafka, &topic, &records, crate::PATIENCE);
         tokio::task::spawn_blocking(write).await.unwrap().unwrap();
+    }
+
+    /// What an audit needs, for daemons that were started with [`AUDITED`].
+    #[must_use]
+    pub fn audit(&self) -> ReconcileOptions {
+        let recorder = RecorderSettings {
+            linger: Duration::from_millis(1),
+            message_timeout: Duration::from_secs(5),
+            queue_max: 10_000,
+        };
+        ReconcileOptions { parts: self.parts(), recorder }
+    }
+
+    /// Runs `flashctl` as an operator would, without a terminal: exit code, stdout and stderr.
+    pub async fn flashctl(&self, args: &[&str]) -> (i32, String, String) {
+        let mut command = tokio::process::Command::new(crate::daemon::binary_of("flashctl"));
+        command.envs(&self.env).env("FLASH_KAFKA_MESSAGE_TIMEOUT", "5s").env("USER", "ann");
+        let output = command.args(args).stdin(std::process::Stdio::null()).output().await.unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
+    }
+
+    /// Ends a test that has damaged the books on purpose: they can not add up any more.
+    pub async fn abandon(mut self) {
+        self.finished = true;
+        self.sql.close().await;
+        self.db.close().await;
     }
 
     /// Orders that MySQL has.
