@@ -25,7 +25,7 @@ async fn one_worker_audits_and_raises_a_metric() {
     let _: i64 = site.redis(&["HINCRBY", &site.keys(2).stock, "available", "1"]).await;
     eventually("the finding", || shows(drift(1))).await;
     let audit = first.stats().await["audit"].clone();
-    assert_eq!(audit["findings"][0]["skuId"], 2, "{audit}");
+    assert_eq!(audit["findings"][0]["skuId"], "2", "{audit}");
     let _: i64 = site.redis(&["HINCRBY", &site.keys(2).stock, "available", "-1"]).await;
     eventually("the end of it", || shows(drift(0))).await;
     assert_eq!(second.stats().await["audit"]["runs"], 0, "one at a time");

@@ -48,6 +48,8 @@ async fn whatever_is_wrong_is_found_by_its_name() {
         (Kind::CounterDrift, 1),
         (Kind::CounterDrift, 2),
         (Kind::CounterDrift, 3),
+        // Less than nothing is on sale.
+        (Kind::CounterDrift, 9),
         (Kind::HoldLost, 3),
         (Kind::MissingOrder, 6),
         (Kind::MissingOrder, 7),
