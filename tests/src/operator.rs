@@ -44,6 +44,8 @@ pub(crate) async fn run(env: &BTreeMap<String, String>, args: &[&str], crash_at:
     use std::os::unix::process::ExitStatusExt;
     let mut command = Command::new(shipped("flashctl"));
     command.env_clear().envs(env).env("USER", "ann").args(args).stdin(Stdio::null()).kill_on_drop(true);
+    // An audit has to know how long daemons may take to record: those of `AUDITED` take no longer.
+    command.env("FLASH_KAFKA_MESSAGE_TIMEOUT", "5s");
     command.envs(crash_at.map(|point| ("FLASHD_CRASH_AT", point)));
     let output = command.output().await.unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();

@@ -10,11 +10,13 @@ use flash_core::ids::{Epoch, SkuId};
 use flash_core::sale::Sku;
 use flash_stack::{Proxy, Server, Stack};
 use flash_stores::kafka::epochs::EpochReader;
+use flash_stores::kafka::producer::RecorderSettings;
 use flash_stores::kafka::{KafkaSettings, admin, append};
 use flash_stores::mysql::author::Author;
 use flash_stores::mysql::{Db, MySqlSettings, migrate, skus};
 use flash_stores::redis::{Fence, Gate, GateSettings, SkuKeys, Snapshot};
 use flashd::rebuild::{Rebuild, RebuildOptions};
+use flashd::reconcile::ReconcileOptions;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -24,6 +26,9 @@ use std::time::Duration;
 pub const PARTITIONS: i32 = 4;
 /// D, unless a test says otherwise.
 const LEASE: Duration = Duration::from_secs(5);
+
+/// Settings of a daemon whose books are audited: an event that does not come is given up soon, and nobody audits unasked.
+pub const AUDITED: [(&str, &str); 2] = [("FLASH_KAFKA_MESSAGE_TIMEOUT", "5s"), ("FLASH_AUDIT_EVERY", "0s")];
 
 /// Everything one test sells with.
 #[derive(Debug)]
@@ -252,6 +257,17 @@ impl Site {
         tokio::task::spawn_blocking(write).await.unwrap().unwrap();
     }
 
+    /// What an audit needs, for daemons that were started with [`AUDITED`].
+    #[must_use]
+    pub fn audit(&self) -> ReconcileOptions {
+        let recorder = RecorderSettings {
+            linger: Duration::from_millis(1),
+            message_timeout: Duration::from_secs(5),
+            queue_max: 10_000,
+        };
+        ReconcileOptions { parts: self.parts(), recorder }
+    }
+
     /// Orders that MySQL has.
     pub async fn orders(&self) -> i64 {
         sqlx::query_scalar("SELECT COUNT(*) FROM orders").fetch_one(&self.sql).await.unwrap_or(-1)
@@ -263,7 +279,8 @@ impl Site {
         self.finish_except(daemons, Exceptions::default()).await;
     }
 
-    /// Ends without looking at the books: for measurements, whose orders nobody was told.
+    /// Ends without looking at the books: for measurements, whose orders nobody was told, and for tests that have damaged them on
+    /// purpose.
     pub async fn abandon(mut self) {
         self.finished = true;
         self.sql.close().await;
