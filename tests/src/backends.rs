@@ -38,6 +38,11 @@ pub enum Broker {
 
 /// Starts what the test owns and points at what it shares.
 pub async fn start(own: Own) -> Stack {
+    start_advertising(own, None).await
+}
+
+/// [`start`], with a broker of one's own that tells its clients to connect to another address.
+pub async fn start_advertising(own: Own, kafka_advertised: Option<String>) -> Stack {
     let shared = tokio::task::spawn_blocking(shared).await.unwrap();
     let kafka = match own.kafka {
         None => KafkaChoice::External(shared.kafka().address().to_owned()),
@@ -56,7 +61,7 @@ pub async fn start(own: Own) -> Stack {
         RedisTopology::Replica => RedisChoice::Replica,
         RedisTopology::Cluster => RedisChoice::Cluster,
     };
-    Stack::start(StackOptions { kafka, mysql, redis, ..StackOptions::default() }).await.unwrap()
+    Stack::start(StackOptions { kafka, kafka_advertised, mysql, redis, ..StackOptions::default() }).await.unwrap()
 }
 
 /// The servers that the tests of this program share. They live on a runtime of their own, because each test's runtime

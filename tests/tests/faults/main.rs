@@ -3,8 +3,10 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
 
+mod fake_redis;
 mod kafka;
 mod mysql;
+mod network;
 mod processes;
 mod redis;
 mod settling;
