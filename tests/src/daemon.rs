@@ -36,7 +36,7 @@ impl Daemon {
 
     /// `None` if a port was taken.
     async fn launch(env: &BTreeMap<String, String>) -> Option<Self> {
-        let mut spec = ProcessSpec::new("flashd", binary());
+        let mut spec = ProcessSpec::new("flashd", binary("flashd"));
         for (name, value) in env {
             spec = spec.env(name, value);
         }
@@ -145,14 +145,14 @@ impl Drop for Daemon {
     }
 }
 
-/// The binary next to the test's own: `target/PROFILE/deps/test-…` and `target/PROFILE/flashd`.
-fn binary() -> PathBuf {
+/// A binary next to the test's own: `target/PROFILE/deps/test-…` and `target/PROFILE/flashd`.
+pub(crate) fn binary(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).expect("a test lies in target/PROFILE/deps");
-    let binary = profile.join("flashd");
+    let binary = profile.join(name);
     assert!(
         binary.is_file(),
-        "{} is not built; run `make test`, or build it first with the same profile: cargo build -p flashd",
+        "{} is not built; run `make test`, or build it first with the same profile: cargo build -p {name}",
         binary.display()
     );
     binary

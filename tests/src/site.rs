@@ -39,7 +39,7 @@ pub struct Site {
     pub(crate) book: Arc<Book>,
     mysql: MySqlSettings,
     redis: GateSettings,
-    env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     finished: bool,
 }
 
