@@ -1,10 +1,12 @@
--- claim.lua: begins to give holds back: one that its buyer cancels, or all that have ended. Their units leave `held` and
--- wait in `closing`; they are not on sale before the log knows (release.lua).
+-- claim.lua: begins to give holds back: one that its buyer cancels, all that have ended, or one that nobody was told of.
+-- Their units leave `held` and wait in `closing`; they are not on sale before the log knows (release.lua).
 --
--- KEYS  1 stock hash  2 holds  3 hold details  4 closing  5 closings (see confirm.lua)
--- ARGV  1 epoch  2 replid
+-- KEYS  1 stock hash  2 holds  3 hold details  4 closing  5 closings (see confirm.lua)  6 the order's key ('early' only)
+-- ARGV  1 epoch  2 replids
 --       cancel: 3 'cancel'  4 order  5 the buyer, or '' if nobody says who asks
 --       due:    3 'due'     4 at most so many  5 take over settlements that were begun so long ago (ms)
+--       early:  3 'early'   4 order  5 its sequence number  6 the time (ms) from which on nobody may have been given the hold as
+--               an answer. The caller has made sure that no event of it from before that time is in the log or will be
 -- Reply {'FENCED', reason}
 --    or, to cancel: {'CLOSING', entry} | {'EXPIRED'} | {'NOT_THEIRS'} | {'GONE'}
 --    or, to due:    {'OK', now, next, hold_ms, entry...}; next is when the earliest of what is left is due, 0 if nothing is,
@@ -67,6 +69,18 @@ local function cancel(order, user)
   return {'CLOSING', entry}
 end
 
+-- A hold whose event never came. A buyer who asks again is either before this, and then it is left alone, or behind it, and
+-- then told that the reservation has expired.
+local function early(order, wanted_seq, since)
+  local details = redis.call('HGET', hold_key, order)
+  if not details or string.match(details, '^%d+:%d+:%d+:%d+:(%d+):') ~= wanted_seq then return {'GONE'} end
+  local asked_again = string.match(redis.call('GET', KEYS[6]) or '', '^[^:]+:%d+:%d+:R(%d+)$')
+  if asked_again and tonumber(asked_again) >= since then return {'RETRIED'} end
+  local entry = take('EXPIRED', order, details)
+  save()
+  return {'CLOSING', entry}
+end
+
 -- The rest of `closing` whose claim is old, then holds that have ended.
 local function due(most, patience)
   local entries = {}
@@ -103,4 +117,5 @@ local function due(most, patience)
 end
 
 if mode == 'cancel' then return cancel(ARGV[4], ARGV[5]) end
+if mode == 'early' then return early(ARGV[4], ARGV[5], tonumber(ARGV[6])) end
 return due(tonumber(ARGV[4]), tonumber(ARGV[5]))

@@ -1,15 +1,16 @@
 -- reserve.lua: decides a batch of purchases of one SKU, in order, in one step.
 --
--- KEYS  1 stock hash      {sku:N}:stock   epoch, capacity, available, held, sold, closing, seq, claims, per_user, hold_ms,
---                                         opens_at, closes_at, paused
+-- KEYS  1 stock hash      {sku:N}:stock   epoch, capacity, available, held, sold, closing, seq, opened_seq (seq when the epoch
+--                                         began), claims, per_user, hold_ms, opens_at, closes_at, paused
 --       2 holds           {sku:N}:holds   sorted set: order id -> expiry (ms)
 --       3 hold details    {sku:N}:hold    hash: order id -> reservation:user:quantity:price:seq:reserved_at:expires_at:key
 --       4 buyers          {sku:N}:buyers  hash: user -> units:milli_tokens:token_ms
 --       5 winners         {sku:N}:winners list: every buyer that ever won, in order; daemons read its tail
 --       6 closing         {sku:N}:closing hash: order id -> a settlement under way, see confirm.lua
 --       7.. one per ask   {sku:N}:key:USER:KEY   epoch:quantity:order, expires after the idempotency time; when the order
---                         is settled release.lua adds :C:reservation:reserved_at:expires_at, :K (cancelled) or :X (expired)
--- ARGV  1 epoch  2 replid  3 unit price (minor)  4 idempotency time (ms)  5 burst  6 tokens per second
+--                         is settled release.lua adds :C:reservation:reserved_at:expires_at, :K (cancelled) or :X (expired);
+--                         until then :R and a time (ms) says when a repeated purchase was last given this hold as its answer
+-- ARGV  1 epoch  2 replids  3 unit price (minor)  4 idempotency time (ms)  5 burst  6 tokens per second
 --       7.. four per ask: user, quantity, order id, reservation id
 -- Reply {'FENCED', reason}
 --    or {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners, verdict...}, one per ask:
@@ -89,6 +90,10 @@ local function answered(i, name, quantity)
   if details then
     local ends = string.match(details, '^%d+:%d+:%d+:%d+:%d+:%d+:(%d+):')
     if tonumber(ends) <= now then return 8 end
+    -- Its event may be on its way to the log again from this moment on: claim.lua must not take it for forgotten.
+    if not new_keys[name] then
+      redis.call('SET', name, epoch .. ':' .. quantity .. ':' .. order .. ':R' .. now_text, 'KEEPTTL')
+    end
     return 'H:' .. order .. ':' .. details
   end
   return settling(order)

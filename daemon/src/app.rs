@@ -8,6 +8,7 @@ use crate::lane::Deciders;
 use crate::meters::Meters;
 use crate::nodes::Ids;
 use crate::projector::Handle;
+use crate::reconcile::AuditStatus;
 use crate::recovery::Status;
 use flash_stores::mysql::Db;
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub struct App {
     pub(crate) projector: Option<Handle>,
     /// What its coordinator does, if it has one.
     pub(crate) recovery: Arc<Status>,
+    /// What its auditor has found, if it has one.
+    pub(crate) audit: Arc<AuditStatus>,
 }
 
 impl App {

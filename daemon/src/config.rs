@@ -1,6 +1,7 @@
 //! The daemon's configuration, one struct per concern, read from [`Settings`] and checked as a whole.
 
 use crate::rebuild::RebuildOptions;
+use crate::reconcile::ReconcileOptions;
 use flash_core::limits;
 use flash_core::settings::{Settings, SettingsError};
 use flash_stores::kafka::KafkaSettings;
@@ -103,6 +104,8 @@ pub struct Config {
     pub webhook: WebhookConfig,
     /// D of DESIGN section 5.
     pub epoch_lease: Duration,
+    /// How often a worker audits the books by itself; zero: never.
+    pub audit_every: Duration,
     /// Threads of the API runtime.
     pub threads: usize,
 }
@@ -134,6 +137,7 @@ impl Config {
             mysql: read_mysql(settings)?,
             webhook: read_webhook(settings)?,
             epoch_lease: settings.duration("epoch.lease", 500..=60_000)?,
+            audit_every: settings.duration("audit.every", 0..=86_400_000)?,
             threads: settings.read("runtime.threads", "must be 0 to 512", |text| bounded(text, 0, 512))?,
         };
         config.check()?;
@@ -149,6 +153,12 @@ impl Config {
             redis: self.redis.clone(),
             lease: self.epoch_lease,
         }
+    }
+
+    /// What an audit needs to know.
+    #[must_use]
+    pub fn reconcile_options(&self) -> ReconcileOptions {
+        ReconcileOptions { parts: self.rebuild_options(), recorder: self.recorder }
     }
 
     /// Relations between settings that the promises rest on.
@@ -257,6 +267,7 @@ mod tests {
         assert_eq!(config.redis.timeout, Duration::from_millis(limits::REDIS_TIMEOUT_MS));
         assert_eq!(config.recorder.message_timeout, Duration::from_millis(limits::KAFKA_MESSAGE_TIMEOUT_MS));
         assert_eq!(config.webhook.tolerance, Duration::from_millis(limits::WEBHOOK_TOLERANCE_MS));
+        assert_eq!(config.audit_every, Duration::from_millis(limits::AUDIT_EVERY_MS));
         assert_eq!(config.http.in_flight_max, limits::IN_FLIGHT_MAX);
         assert_eq!(config.http.connections_max, limits::CONNECTIONS_MAX);
     }

@@ -6,9 +6,11 @@
 
 pub mod change;
 pub mod config;
+pub mod crash;
 pub mod dead_letters;
 pub mod projector;
 pub mod rebuild;
+pub mod reconcile;
 pub mod setup;
 
 mod admin;
@@ -16,7 +18,6 @@ mod admission;
 mod app;
 mod catalog;
 mod clock;
-mod crash;
 mod fenced;
 mod http;
 mod lane;
@@ -26,6 +27,7 @@ mod meters;
 mod nodes;
 mod record;
 mod recovery;
+mod selling;
 mod service;
 mod settle;
 mod sweeper;

@@ -1,8 +1,11 @@
 //! Turning a hold into its event, and the event's fate into a verdict.
 
+use crate::clock::boot_ms;
+use crate::crash;
 use crate::lane::{Deciders, Verdict};
 use flash_core::event::{Body, Event, EventError};
 use flash_core::ids::{Epoch, SkuId};
+use flash_core::limits::RECORD_WITHIN_MS;
 use flash_core::outcome::Refusal;
 use flash_core::settlement::order_of;
 use flash_core::stock::Hold;
@@ -31,14 +34,27 @@ impl Win {
     }
 }
 
-/// Records the wins of one batch: their keys' claims are made to last, then the events are handed to Kafka.
-pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Epoch, wins: Vec<Win>) {
+/// Records the wins of one batch: their keys' claims are made to last, then the events are handed to Kafka – unless the batch
+/// began (boot clock) so long ago that this process must have been frozen. So an audit knows when an event that has not come
+/// will not come any more.
+pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Epoch, wins: Vec<Win>, began_ms: u64) {
     let holds: Vec<&Hold> = wins.iter().map(|win| &win.hold).collect();
-    match deciders.gate.keep_claims(sku_id, &holds).await {
+    let kept = deciders.gate.keep_claims(sku_id, &holds).await;
+    if boot_ms().saturating_sub(began_ms) > RECORD_WITHIN_MS {
+        tracing::warn!(sku = %sku_id, wins = wins.len(), "decided too long ago to be recorded; outcomes are unknown");
+        for win in wins {
+            let unknown = win.unknown();
+            win.tell(unknown);
+        }
+        return;
+    }
+    match kept {
         Ok(()) => {
+            crash::point("purchase.kept");
             for win in wins {
                 record(&deciders.recorder, sku_id, epoch, win);
             }
+            crash::point("purchase.queued");
         }
         Err(error) => {
             tracing::warn!(sku = %sku_id, wins = wins.len(), %error, "claims could not be kept; outcomes are unknown");
@@ -62,6 +78,7 @@ fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
     let order_id = win.hold.order_id;
     let told = move |delivery| match delivery {
         Delivery::Acknowledged { .. } => {
+            crash::point("purchase.acknowledged");
             let Win { hold, replayed, buyer } = win;
             let _ = buyer.send(Verdict::Recorded { receipt: hold.receipt(), epoch, replayed });
         }

@@ -16,7 +16,9 @@ use crate::lease::Lease;
 use crate::meters::Meters;
 use crate::nodes::Ids;
 use crate::projector::{Projector, ProjectorOptions};
+use crate::reconcile::{AuditStatus, Auditor};
 use crate::recovery::{Recovery, Status};
+use crate::selling::Selling;
 use crate::sweeper::Sweeper;
 use flash_stores::kafka::producer::Recorder;
 use flash_stores::mysql::Db;
@@ -105,8 +107,9 @@ pub async fn start(config: Config) -> Result<Running, ServiceError> {
     let projector = works.then(|| Projector::new(options));
     let places = Arc::new(Semaphore::new(config.http.connections_max));
     let handle = projector.as_ref().map(Projector::handle);
-    let recovery = Arc::<Status>::default();
-    let app = App { config, started: Instant::now(), db, meters, deciders, catalog, shop, projector: handle, recovery };
+    let (recovery, audit) = (Arc::<Status>::default(), Arc::<AuditStatus>::default());
+    let started = Instant::now();
+    let app = App { config, started, db, meters, deciders, catalog, shop, projector: handle, recovery, audit };
     let app = Arc::new(app);
     keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app.deciders))));
     let sweeper = works.then(|| Sweeper::new(Arc::clone(&app.deciders), Arc::clone(&app.catalog)));
@@ -115,6 +118,9 @@ pub async fn start(config: Config) -> Result<Running, ServiceError> {
         let (options, status) = (app.config.rebuild_options(), Arc::clone(&app.recovery));
         let recovery = Recovery::new(options, Arc::clone(&app.deciders), status);
         keepers.push(tokio::spawn(recovery.run(draining.subscribe())));
+        let (options, every) = (app.config.reconcile_options(), app.config.audit_every);
+        let auditor = Auditor::new(options, every, Arc::clone(&app.audit));
+        keepers.push(tokio::spawn(auditor.run(draining.subscribe())));
     }
     let projector = projector.map(|projector| tokio::spawn(project(projector, projector_stopped)));
     let admin = admin::Admin::start(admin_listener, Arc::clone(&app))?;
@@ -149,7 +155,7 @@ fn open_deciders(config: &Config, meters: &Arc<Meters>) -> Result<Arc<Deciders>,
         Recorder::new(&config.kafka, &config.recorder).map_err(|error| ServiceError::Settings(error.to_string()))?;
     let lease = Lease::start(config.kafka.clone(), config.epoch_lease).map_err(ServiceError::Thread)?;
     let (recorder, meters) = (Arc::new(recorder), Arc::clone(meters));
-    Ok(Arc::new(Deciders { gate, recorder, lease, meters, fenced: Fenced::default() }))
+    Ok(Arc::new(Deciders { gate, recorder, lease, meters, fenced: Fenced::default(), selling: Selling::default() }))
 }
 
 fn open_shop(

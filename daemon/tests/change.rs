@@ -69,7 +69,7 @@ impl Sale {
 
     async fn fence(&self) -> Fence {
         let epoch = self.stock().await.epoch.parse().unwrap();
-        Fence { epoch: Epoch(epoch), replid: self.gate.replid().await.unwrap() }
+        Fence { epoch: Epoch(epoch), replids: self.gate.primaries().await.unwrap().values().collect() }
     }
 
     async fn stock(&self) -> Snapshot {

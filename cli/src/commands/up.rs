@@ -115,6 +115,7 @@ impl UpArgs {
         SiteOptions {
             stack: StackOptions {
                 kafka: self.kafka,
+                kafka_advertised: None,
                 redis: self.redis,
                 mysql: self.mysql,
                 data: self.data,

@@ -4,12 +4,14 @@
 
 pub mod epoch;
 pub mod event;
+pub mod fence;
 pub mod ids;
 pub mod limits;
 pub mod order;
 pub mod outcome;
 pub mod payment;
 pub mod purchase;
+pub mod reconcile;
 pub mod sale;
 pub mod settings;
 pub mod settlement;

@@ -85,6 +85,13 @@ pub const SETTLE_TAKEOVER_MS: u64 = 10_000;
 pub const SWEEP_BATCH_MAX: usize = 256;
 /// Most settlements of one sweeper between their event and its acknowledgement. While Kafka is away no more are begun.
 pub const SWEEP_IN_FLIGHT_MAX: usize = 4_096;
+/// How long after its decision an event may still be handed to the Kafka client, in milliseconds. A daemon that comes to it
+/// later was frozen, its buyer has been told "unknown" long ago, and the hold is left to a retry or to its end.
+pub const RECORD_WITHIN_MS: u64 = 10_000;
+/// Everything that ended or was begun so long ago (ms) must be back or finished by now, whatever has died (promise P3).
+pub const RELEASE_WITHIN_MS: u64 = 30_000;
+/// How often a worker audits the books by itself if nobody says otherwise, in milliseconds.
+pub const AUDIT_EVERY_MS: u64 = 60_000;
 /// How often one dead letter may be replayed without force.
 pub const REPLAYS_MAX: u32 = 5;
 
@@ -105,5 +112,7 @@ const _: () = {
     assert!(IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "every admitted purchase finds room in the Kafka queue");
     assert!(2 * SETTLE_TAKEOVER_MS + ACK_WAIT_MS < 30_000, "P3: a unit is back on sale within 30 s of a crash");
     assert!(SWEEP_IN_FLIGHT_MAX + IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "sweeping and selling both find room in the queue");
+    assert!(RECORD_WITHIN_MS >= ACK_WAIT_MS + 2 * REDIS_TIMEOUT_MS, "who is slow but not frozen still records");
+    assert!(2 * SETTLE_TAKEOVER_MS + ACK_WAIT_MS < RELEASE_WITHIN_MS, "a takeover is over before it is called late");
     assert!(RATE_BURST >= RATE_PER_SECOND, "a bucket holds at least one second");
 };

@@ -135,6 +135,13 @@ pub const SETTINGS: &[Setting] = &[
         "32768",
         "Purchases between admission and answer.",
     ),
+    row(
+        "audit.every",
+        "FLASH_AUDIT_EVERY",
+        "audit-every",
+        "60s",
+        "How often one of the workers compares Redis, log and MySQL by itself; 0s: never.",
+    ),
     row("http.connections_max", "FLASH_CONNECTIONS_MAX", "connections-max", "16384", "Open API connections."),
     row("http.drain", "FLASH_DRAIN", "drain", "10s", "How long running requests may take to finish at shutdown."),
     row("runtime.threads", "FLASH_THREADS", "threads", "0", "Threads of the API runtime; 0: one per core."),

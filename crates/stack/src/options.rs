@@ -79,6 +79,9 @@ impl FromStr for MysqlChoice {
 pub struct StackOptions {
     /// Which broker.
     pub kafka: KafkaChoice,
+    /// The address (`host:port`) that a broker of ours tells its clients to connect to, if that is not where it
+    /// listens: a [`crate::Proxy`] in front of it.
+    pub kafka_advertised: Option<String>,
     /// Which Redis.
     pub redis: RedisChoice,
     /// Which MySQL.

@@ -56,7 +56,7 @@ impl Stack {
         let logs = options.logs;
         let home = |name: &str| Home::new(&root, name, logs.as_ref());
         let (kafka, mysql, redis) = tokio::join!(
-            start_kafka(options.kafka, home("kafka")),
+            start_kafka(options.kafka, options.kafka_advertised, home("kafka")),
             start_mysql(options.mysql, home("mysql")),
             start_redis(options.redis, home("redis")),
         );
@@ -185,12 +185,12 @@ fn check_programs(options: &StackOptions) -> Result<(), StackError> {
     }
 }
 
-async fn start_kafka(choice: KafkaChoice, home: Home) -> Result<Server, StackError> {
+async fn start_kafka(choice: KafkaChoice, advertised: Option<String>, home: Home) -> Result<Server, StackError> {
     let dir = home.dir.clone();
     let recipe: Arc<dyn Recipe> = match choice {
-        KafkaChoice::Tansu => Arc::new(TansuRecipe { dir, storage: Storage::Memory }),
-        KafkaChoice::TansuSqlite => Arc::new(TansuRecipe { dir, storage: Storage::Sqlite }),
-        KafkaChoice::Apache => Arc::new(ApacheRecipe { dir }),
+        KafkaChoice::Tansu => Arc::new(TansuRecipe { dir, storage: Storage::Memory, advertised }),
+        KafkaChoice::TansuSqlite => Arc::new(TansuRecipe { dir, storage: Storage::Sqlite, advertised }),
+        KafkaChoice::Apache => Arc::new(ApacheRecipe { dir, advertised }),
         KafkaChoice::External(brokers) => {
             return Server::external("kafka", brokers.clone(), brokers, Probe::Kafka).await;
         }

@@ -5,6 +5,7 @@ use crate::clock::wall_ms;
 use crate::http::{Answer, json};
 use crate::meters::{gauge, header};
 use bytes::Bytes;
+use flash_core::reconcile::Kind;
 use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
 use serde_json::{Map, Value, json};
@@ -48,9 +49,41 @@ pub(super) fn stats(app: &App) -> Answer {
         "selling": app.shop.as_ref().map(selling),
         "swept": app.config.role.works().then(|| app.meters.swept_so_far().collect::<std::collections::BTreeMap<_, _>>()),
         "recovery": app.config.role.works().then(|| app.recovery.view()),
+        "audit": app.config.role.works().then(|| app.audit.view()),
         "projector": app.projector.as_ref().map(crate::projector::Handle::snapshot),
     });
     json(Bytes::from(document.to_string()))
+}
+
+/// Prometheus text of how long buyers could not be served.
+fn render_stops(stops: &crate::selling::View, text: &mut String) {
+    header(text, "flash_selling_stops_total", "counter", "Times that purchases could not be decided any more.");
+    let _ = writeln!(text, "flash_selling_stops_total {}", stops.stops);
+    header(
+        text,
+        "flash_selling_stopped_milliseconds_total",
+        "counter",
+        "Time without selling, the present stop included.",
+    );
+    let _ = writeln!(text, "flash_selling_stopped_milliseconds_total {}", stops.total_ms);
+    let name = "flash_selling_stopped_milliseconds";
+    gauge(text, name, "Time since selling has stopped; 0 while it goes on.", stops.stopped_for_ms.unwrap_or(0));
+}
+
+/// Prometheus text of the coordinator.
+fn render_recovery(recovery: &crate::recovery::View, text: &mut String) {
+    header(text, "flash_rebuilds_total", "counter", "Times this process has filled Redis anew.");
+    let _ = writeln!(text, "flash_rebuilds_total {}", recovery.rebuilds);
+    header(text, "flash_rebuild_failures_total", "counter", "Times this process began to fill Redis anew and gave up.");
+    let _ = writeln!(text, "flash_rebuild_failures_total {}", recovery.failures);
+    gauge(text, "flash_rebuilding", "1 while this process fills Redis anew.", u64::from(recovery.step.is_some()));
+    let steps = "Step of the rebuild: 1 announcing, 2 noting, 3 closing, 4 waiting, 5 fencing, 6 projecting, 7 loading, \
+                 8 opening; 0 while none runs.";
+    gauge(text, "flash_rebuild_step", steps, recovery.step_number.into());
+    let took_ms = recovery.last_took_ms.unwrap_or(0);
+    gauge(text, "flash_rebuild_last_milliseconds", "How long the last finished rebuild took.", took_ms);
+    let blocked = recovery.blocked.len() as u64;
+    gauge(text, "flash_blocked_skus", "SKUs that the last attempt to fill them left closed.", blocked);
 }
 
 fn selling(shop: &Shop) -> Value {
@@ -79,10 +112,27 @@ fn selling(shop: &Shop) -> Value {
         "inFlight": shop.admission.in_flight(),
         "unacknowledgedEvents": shop.deciders.recorder.unanswered(),
         "epoch": { "latest": lease.latest(), "open": lease.is_open(), "leaseAgeMs": lease.age_ms() },
+        "stops": shop.deciders.selling.view(),
         "redis": shop.deciders.gate.connected().err(),
         "skuCount": shop.catalog.all().len(),
         "skus": skus,
     })
+}
+
+/// Prometheus text of what the auditor has found. A worker that is not the one who audits shows no age.
+fn audited(app: &App, text: &mut String) {
+    let view = app.audit.view();
+    header(text, "flash_reconcile_findings", "gauge", "Findings of the last audit, by kind.");
+    for kind in Kind::ALL {
+        let count = view.found.get(kind.as_str()).copied().unwrap_or(0);
+        let _ = writeln!(text, "flash_reconcile_findings{{kind=\"{}\"}} {count}", kind.as_str());
+    }
+    header(text, "flash_reconcile_runs_total", "counter", "Audits of this process that came to an end.");
+    let _ = writeln!(text, "flash_reconcile_runs_total {}", view.runs);
+    if let (Some(age_ms), Some(took_ms)) = (app.audit.age_ms(), view.last_took_ms) {
+        gauge(text, "flash_reconcile_age_milliseconds", "Age of the last audit.", age_ms);
+        gauge(text, "flash_reconcile_duration_milliseconds", "How long the last audit took.", took_ms);
+    }
 }
 
 /// `/metrics`: Prometheus text.
@@ -109,19 +159,15 @@ pub(super) fn metrics(app: &App) -> Answer {
         );
         gauge(&mut text, "flash_epoch", "Newest stock epoch seen.", lease.latest().0);
         gauge(&mut text, "flash_epoch_open", "1 while purchases may be decided.", u64::from(lease.is_open()));
+        render_stops(&shop.deciders.selling.view(), &mut text);
         gauge(&mut text, "flash_lease_age_milliseconds", "Age of the epoch lease.", lease.age_ms().unwrap_or(0));
     }
     if app.config.role.works() {
         app.meters.render_sweeping(&mut text);
-        let recovery = app.recovery.view();
-        header(&mut text, "flash_rebuilds_total", "counter", "Times this process has filled Redis anew.");
-        let _ = writeln!(text, "flash_rebuilds_total {}", recovery.rebuilds);
-        gauge(
-            &mut text,
-            "flash_rebuilding",
-            "1 while this process fills Redis anew.",
-            u64::from(recovery.step.is_some()),
-        );
+        render_recovery(&app.recovery.view(), &mut text);
+    }
+    if app.config.role.works() {
+        audited(app, &mut text);
     }
     if let Some(projector) = &app.projector {
         let seen = projector.snapshot();

@@ -80,8 +80,9 @@ impl Sweep {
             if settled.is_empty() {
                 return;
             }
-            match finish(&deciders.gate, &keys, &fence, &settled).await {
-                Ok(now_ms) => settled.iter().for_each(|one| meter(&deciders, one, now_ms)),
+            match finish(&deciders, &keys, &fence, &settled).await {
+                Ok(None) => tracing::debug!(sku = %sku_id, "the lease has ended; whoever has one takes them over"),
+                Ok(Some(now_ms)) => settled.iter().for_each(|one| meter(&deciders, one, now_ms)),
                 Err(error) => tracing::warn!(sku = %sku_id, %error, "not finished; they will be taken over"),
             }
             drop(places);

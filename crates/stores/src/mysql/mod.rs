@@ -19,6 +19,7 @@ pub mod offsets;
 pub mod orders;
 pub mod payments;
 pub mod projection;
+pub mod reconcile;
 mod settings;
 pub mod sku_lock;
 pub mod skus;

@@ -100,6 +100,15 @@ pub async fn page_of_sku(
     rows.iter().map(read).collect()
 }
 
+/// Orders whose units are held or sold, of all SKUs.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn live(db: &Db) -> Result<u64, MySqlError> {
+    let sql = "SELECT CAST(COUNT(*) AS UNSIGNED) FROM orders WHERE state IN ('RESERVED', 'CONFIRMED')";
+    Ok(sqlx::query_scalar(sql).fetch_one(db.pool()).await?)
+}
+
 /// Units of one SKU in each state that occupies stock: `(held, sold)`.
 ///
 /// # Errors

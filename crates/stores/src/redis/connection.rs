@@ -5,8 +5,10 @@
 //! answer, not every purchase its patience.
 
 use super::StockError;
+use flash_core::epoch::SINGLE_PRIMARY;
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisResult};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
@@ -138,17 +140,17 @@ impl Gate {
         })
     }
 
-    /// The replication id of the server, if it is a primary.
+    /// The replication id of every primary, by its name. Without a cluster there is one.
     ///
     /// # Errors
     /// [`StockError::NotSent`] without a connection, [`StockError::Refused`] on a replica, [`StockError::Unknown`] else.
-    pub async fn replid(&self) -> Result<String, StockError> {
+    pub async fn primaries(&self) -> Result<BTreeMap<String, String>, StockError> {
         let reply = self.query(redis::cmd("INFO").arg("replication")).await?;
         let info: String = redis::from_redis_value(reply).map_err(|error| StockError::Unknown(error.to_string()))?;
         let field =
             |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
         match (field("role:").as_deref(), field("master_replid:")) {
-            (Some("master"), Some(replid)) => Ok(replid),
+            (Some("master"), Some(replid)) => Ok(BTreeMap::from([(SINGLE_PRIMARY.to_owned(), replid)])),
             (role, _) => Err(StockError::Refused(format!("not a primary: role {}", role.unwrap_or("unknown")))),
         }
     }

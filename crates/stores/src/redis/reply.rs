@@ -37,6 +37,14 @@ impl Reply {
         self.items.next().ok_or_else(|| unexpected("too short"))
     }
 
+    /// A number that may have been written by hand, and be negative.
+    pub(super) fn signed(&mut self) -> Result<i64, StockError> {
+        match self.next()? {
+            Value::Int(number) => Ok(number),
+            _ => Err(unexpected("not a number")),
+        }
+    }
+
     pub(super) fn number(&mut self) -> Result<u64, StockError> {
         match self.next()? {
             Value::Int(number) => u64::try_from(number).map_err(|_| unexpected("negative number")),

@@ -1,6 +1,6 @@
 //! The Lua scripts, each with the fence in front of it, and the one way to run them.
 
-use super::StockError;
+use super::{Fence, StockError};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, ToRedisArgs, Value};
 use std::sync::LazyLock;
@@ -37,6 +37,7 @@ script!(CLAIM, "claim.lua");
 script!(RELEASE, "release.lua");
 script!(CAPACITY, "capacity.lua");
 script!(PAYMENT, "payment.lua");
+script!(AUDIT, "audit.lua");
 
 /// One call of a script, written straight into the command that will be sent.
 pub(super) struct Call {
@@ -55,6 +56,11 @@ impl Call {
     pub(super) fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
         self.command.arg(argument);
         self
+    }
+
+    /// The two arguments that every fenced script begins with.
+    pub(super) fn fence(&mut self, fence: &Fence) -> &mut Self {
+        self.arg(fence.epoch.0).arg(fence.replids.as_str())
     }
 
     /// Runs the script by its hash, loading it first where Redis does not know it. `NOSCRIPT` proves that nothing ran,

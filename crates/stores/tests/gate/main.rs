@@ -1,6 +1,7 @@
 //! The gate over a real Redis: the scripts against the model, and under every fault.
 
 mod faults;
+mod guards;
 mod model;
 mod steps;
 mod support;

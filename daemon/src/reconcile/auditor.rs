@@ -1,0 +1,185 @@
+//! The auditor: a worker compares the books by itself now and then, and says so once when something is wrong.
+//!
+//! One worker at a time: a lock in MySQL that is kept while the worker lives. The first look adds up the ledger, each later one
+//! only what has come since; an idle SKU costs one short call to Redis. Repairs nothing.
+
+use super::ledger::Memory;
+use super::{Reconcile, ReconcileError, ReconcileOptions, Report};
+use crate::clock::{boot_ms, wall_ms};
+use flash_core::ids::SkuId;
+use flash_core::reconcile::{Finding, Kind};
+use flash_stores::mysql::lock::NamedLock;
+use flash_stores::mysql::reconcile::{NewRun, record};
+use serde::Serialize;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
+
+/// Who runs an audit that nobody has asked for.
+const WHO: &str = "auditor";
+/// Most findings that are shown.
+const SHOWN_MAX: usize = 50;
+
+/// The auditor of one worker.
+pub(crate) struct Auditor {
+    options: ReconcileOptions,
+    every: Duration,
+    status: Arc<AuditStatus>,
+}
+
+/// Shared with the admin plane.
+#[derive(Debug, Default)]
+pub(crate) struct AuditStatus(Mutex<View>);
+
+/// The last audit of this worker.
+#[derive(Debug, Clone, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct View {
+    /// Whether this worker is the one that audits.
+    pub(crate) active: bool,
+    /// Audits that came to an end.
+    pub(crate) runs: u64,
+    /// When the last one did, in milliseconds since 1970.
+    pub(crate) last_at_ms: Option<u64>,
+    /// How long it took.
+    pub(crate) last_took_ms: Option<u64>,
+    /// What it found, by kind.
+    pub(crate) found: BTreeMap<&'static str, usize>,
+    /// The findings themselves, the first of them.
+    pub(crate) findings: Vec<Finding>,
+    /// Why the last one came to no end, if it did not.
+    pub(crate) last_error: Option<String>,
+    #[serde(skip)]
+    last_boot_ms: u64,
+}
+
+impl AuditStatus {
+    pub(crate) fn view(&self) -> View {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How long ago the last audit came to its end, in milliseconds.
+    pub(crate) fn age_ms(&self) -> Option<u64> {
+        let view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        view.last_at_ms.map(|_| boot_ms().saturating_sub(view.last_boot_ms))
+    }
+
+    fn change(&self, change: impl FnOnce(&mut View)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+/// What has been told of already.
+type Told = BTreeSet<(Kind, Option<SkuId>)>;
+
+impl Auditor {
+    pub(crate) fn new(options: ReconcileOptions, every: Duration, status: Arc<AuditStatus>) -> Self {
+        Self { options, every, status }
+    }
+
+    /// Audits until told to stop.
+    pub(crate) async fn run(self, mut stopped: watch::Receiver<bool>) {
+        if self.every.is_zero() {
+            return;
+        }
+        tokio::select! {
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+            () = self.keep_auditing() => {}
+        }
+    }
+
+    async fn keep_auditing(&self) {
+        let mut ticks = tokio::time::interval(self.every);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first tick is at once; servers may still be starting then.
+        ticks.tick().await;
+        let (mut memory, mut told) = (Memory::default(), Told::new());
+        let mut desk: Option<(Reconcile, NamedLock)> = None;
+        loop {
+            ticks.tick().await;
+            if desk.is_none() {
+                desk = self.open().await;
+                self.status.change(|view| view.active = desk.is_some());
+            }
+            let Some((reconcile, _)) = &desk else { continue };
+            match reconcile.run_light(&mut memory).await {
+                Ok(report) => self.note(reconcile, &report, &mut told).await,
+                Err(error) => {
+                    // The lock may be gone with its connection; whoever is quicker goes on.
+                    self.failed(&error);
+                    memory = Memory::default();
+                    desk = None;
+                }
+            }
+        }
+    }
+
+    /// The connections and the lock, unless another worker has it.
+    async fn open(&self) -> Option<(Reconcile, NamedLock)> {
+        let reconcile = match Reconcile::connect(self.options.clone()).await {
+            Ok(reconcile) => reconcile,
+            Err(error) => {
+                self.failed(&error);
+                return None;
+            }
+        };
+        let lock = NamedLock::take(reconcile.db(), "audit", Duration::ZERO).await.ok().flatten()?;
+        Some((reconcile, lock))
+    }
+
+    fn failed(&self, error: &ReconcileError) {
+        let text = error.to_string();
+        tracing::debug!(error = text, "an audit came to no end");
+        self.status.change(|view| view.last_error = Some(text));
+    }
+
+    /// Tells of what is new, shows the rest, and keeps the run if it found anything else than the one before.
+    async fn note(&self, reconcile: &Reconcile, report: &Report, told: &mut Told) {
+        let now: Told = report.findings.iter().map(|finding| (finding.kind, finding.sku_id)).collect();
+        for finding in report.findings.iter().filter(|finding| !told.contains(&(finding.kind, finding.sku_id))) {
+            tracing::error!(
+                kind = finding.kind.as_str(),
+                sku = finding.sku_id.map_or(0, SkuId::get),
+                hop = finding.hop.as_str(),
+                amount = finding.amount,
+                detail = finding.detail,
+                remedy = finding.remedy,
+                "the books do not agree"
+            );
+        }
+        for (kind, sku_id) in told.difference(&now) {
+            tracing::info!(kind = kind.as_str(), sku = sku_id.map_or(0, SkuId::get), "this agrees again");
+        }
+        let mut found: BTreeMap<&'static str, usize> = BTreeMap::new();
+        for finding in &report.findings {
+            *found.entry(finding.kind.as_str()).or_default() += 1;
+        }
+        if *told != now {
+            let run = NewRun {
+                took: report.took,
+                who: WHO,
+                why: "",
+                epoch: report.epoch,
+                skus: report.skus.len(),
+                findings: &report.findings,
+                repairs: &[],
+                fixed: 0,
+            };
+            if let Err(error) = record(reconcile.db(), &run).await {
+                tracing::debug!(%error, "an audit could not be kept");
+            }
+        }
+        *told = now;
+        self.status.change(|view| {
+            view.runs += 1;
+            view.last_at_ms = Some(wall_ms());
+            view.last_boot_ms = boot_ms();
+            view.last_took_ms = u64::try_from(report.took.as_millis()).ok();
+            view.found = found;
+            view.findings = report.findings.iter().take(SHOWN_MAX).cloned().collect();
+            view.last_error = None;
+        });
+    }
+}
