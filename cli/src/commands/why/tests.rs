@@ -27,7 +27,7 @@ use super::{
 };
 
 const ID: u64 = 383_006_771_100_254_208;
-const T0: u64 = 1_795_383_130_000;
+const T0: u64 = 1_795_383_130_160;
 const HOLD_MS: u64 = 300_000;
 
 fn order() -> Order {
