@@ -19,12 +19,19 @@ local function is_one_of(replids, replid)
   return replid ~= nil and string.find(',' .. replids .. ',', ',' .. replid .. ',', 1, true) ~= nil
 end
 
+-- Why this server is not one of those primaries; nil if it is.
+local function stranger(replids)
+  local actual, role = replication()
+  if role ~= 'master' then return 'ROLE ' .. tostring(role) end
+  if not is_one_of(replids, actual) then return 'REPLID ' .. tostring(actual) end
+  return nil
+end
+
 local function fence(stock_key, epoch, replids)
   local found = redis.call('HGET', stock_key, 'epoch')
   if not found then return {'FENCED', 'MISSING'} end
   if found ~= epoch then return {'FENCED', 'EPOCH ' .. found} end
-  local actual, role = replication()
-  if role ~= 'master' then return {'FENCED', 'ROLE ' .. tostring(role)} end
-  if not is_one_of(replids, actual) then return {'FENCED', 'REPLID ' .. tostring(actual)} end
+  local reason = stranger(replids)
+  if reason then return {'FENCED', reason} end
   return nil
 end

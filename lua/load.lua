@@ -71,9 +71,8 @@ end
 
 steps.open = open
 
-local actual, role = replication()
-if role ~= 'master' then return refuse('ROLE ' .. tostring(role)) end
-if not is_one_of(replids, actual) then return refuse('REPLID ' .. tostring(actual)) end
+local reason = stranger(replids)
+if reason then return refuse(reason) end
 local found = redis.call('HGET', stock_key, 'epoch')
 if step == 'create' then
   if found then return refuse('EXISTS ' .. found) end

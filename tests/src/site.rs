@@ -80,7 +80,8 @@ impl Site {
         env.insert("FLASH_NAMESPACE".to_owned(), namespace.clone());
         env.insert("FLASH_WEBHOOK_SECRET".to_owned(), SECRET.to_owned());
         let kafka = KafkaSettings { brokers: stack.kafka().address().to_owned(), namespace: namespace.clone() };
-        let redis = GateSettings { url: stack.redis().url().to_owned(), namespace, timeout: Duration::from_secs(2) };
+        let redis =
+            GateSettings { url: stack.redis_set().url().to_owned(), namespace, timeout: Duration::from_secs(2) };
         migrate::apply(&mysql).await.unwrap();
         admin::create(&kafka, &admin::required(&kafka, PARTITIONS, 1)).await.unwrap();
         let db = Db::open(&mysql);

@@ -137,7 +137,7 @@ fn announce(site: &Site, unready: Option<String>, terminal: &Terminal) -> Result
     let urls = [
         ("api", site.api_url()),
         ("admin", site.admin_url()),
-        ("redis", Some(stack.redis().url().to_owned())),
+        ("redis", Some(stack.redis_set().url().to_owned())),
         ("kafka", Some(stack.kafka().url().to_owned())),
         ("mysql", Some(stack.mysql().url().to_owned())),
     ];

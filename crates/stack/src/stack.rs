@@ -6,6 +6,7 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
+    task::Poll,
 };
 
 use tempfile::TempDir;
@@ -19,6 +20,7 @@ use crate::{
     probe::Probe,
     program,
     redis::RedisRecipe,
+    redis_set::{Place, RedisSet},
     server::{Home, Recipe},
     tansu::{Storage, TansuRecipe},
 };
@@ -30,7 +32,7 @@ use crate::{
 pub struct Stack {
     kafka: Server,
     mysql: Server,
-    redis: Server,
+    redis: RedisSet,
     login: MysqlLogin,
     root: Root,
 }
@@ -53,20 +55,24 @@ impl Stack {
     pub async fn start(options: StackOptions) -> Result<Stack, StackError> {
         check_programs(&options)?;
         let root = Root::open(options.data.as_deref())?;
-        let logs = options.logs;
-        let home = |name: &str| Home::new(&root, name, logs.as_ref());
+        let home = |name: &str| Home::new(&root, name, options.logs.as_ref());
         let (kafka, mysql, redis) = tokio::join!(
             start_kafka(options.kafka, options.kafka_advertised, home("kafka")),
             start_mysql(options.mysql, home("mysql")),
-            start_redis(options.redis, home("redis")),
+            start_redis(options.redis, home("redis"), options.logs.as_ref()),
         );
         // Joined first and judged then: an early return would leave a half-made data directory behind.
         let (kafka, (mysql, login), redis) = (kafka?, mysql?, redis?);
         Ok(Stack { kafka, mysql, redis, login, root })
     }
 
-    /// The Redis server.
+    /// The Redis server; the first of them if there are several.
     pub fn redis(&self) -> &Server {
+        &self.redis.servers()[0]
+    }
+
+    /// All Redis servers, and the address clients are given.
+    pub fn redis_set(&self) -> &RedisSet {
         &self.redis
     }
 
@@ -111,7 +117,7 @@ impl Stack {
         let (server, exit) = tokio::select! {
             exit = self.kafka.ended() => (&self.kafka, exit),
             exit = self.mysql.ended() => (&self.mysql, exit),
-            exit = self.redis.ended() => (&self.redis, exit),
+            ended = first_ended(self.redis.servers()) => ended,
         };
         ServerExit { server: server.name(), exit, last_lines: server.last_lines() }
     }
@@ -119,7 +125,7 @@ impl Stack {
     /// Stops our servers in order – first the log, then the view, last the gate – and deletes temporary data.
     /// `told` hears of each server that was stopped.
     pub async fn stop_telling(self, mut told: impl FnMut(&'static str, Exit)) {
-        for server in [&self.kafka, &self.mysql, &self.redis] {
+        for server in [&self.kafka, &self.mysql].into_iter().chain(self.redis.servers()) {
             // External servers refuse, and are none of our business.
             if let Ok(Some(exit)) = server.stop().await {
                 told(server.name(), exit);
@@ -172,7 +178,7 @@ impl Home {
 
 /// Whatever is missing is told before anything is started.
 fn check_programs(options: &StackOptions) -> Result<(), StackError> {
-    if options.redis == RedisChoice::Start {
+    if !matches!(options.redis, RedisChoice::External(_)) {
         program::REDIS.find()?;
     }
     if options.mysql == MysqlChoice::Start {
@@ -213,12 +219,31 @@ async fn start_mysql(choice: MysqlChoice, home: Home) -> Result<(Server, MysqlLo
     }
 }
 
-async fn start_redis(choice: RedisChoice, home: Home) -> Result<Server, StackError> {
+async fn start_redis(choice: RedisChoice, home: Home, logs: Option<&LogSender>) -> Result<RedisSet, StackError> {
+    let place = || Place { dir: home.dir.clone(), ephemeral: home.ephemeral, logs: logs.cloned() };
     match choice {
-        RedisChoice::Start => Server::start(Arc::new(RedisRecipe { dir: home.dir.clone() }), home).await,
+        RedisChoice::Replica => RedisSet::replicated(&place(), 1).await,
+        RedisChoice::Cluster => RedisSet::cluster(&place()).await,
+        RedisChoice::Start => {
+            let recipe = Arc::new(RedisRecipe::single(home.dir.clone()));
+            Server::start(recipe, home).await.map(RedisSet::single)
+        }
         RedisChoice::External(url) => {
             let (address, probe) = external::redis(&url)?;
-            Server::external("redis", address, url, probe).await
+            Server::external("redis", address, url, probe).await.map(RedisSet::single)
         }
     }
+}
+
+/// The first of several servers that ends by itself.
+async fn first_ended(servers: &[Server]) -> (&Server, Exit) {
+    let mut ends: Vec<_> = servers.iter().map(|server| Box::pin(server.ended())).collect();
+    std::future::poll_fn(|context| {
+        let ended = servers.iter().zip(&mut ends).find_map(|(server, end)| match end.as_mut().poll(context) {
+            Poll::Ready(exit) => Some((server, exit)),
+            Poll::Pending => None,
+        });
+        ended.map_or(Poll::Pending, Poll::Ready)
+    })
+    .await
 }

@@ -42,9 +42,13 @@ impl Rebuild {
     /// [`RebuildError`].
     pub async fn inspect(&self) -> Result<(Need, Vec<(SkuId, SkuStock)>), RebuildError> {
         let stored = skus::list(&self.db).await?;
-        let open = self.open_fence().await?.map(|fence| fence.open_epoch());
-        let primaries = match open {
-            Some(_) => self.gate.primaries().await?.into_values().collect(),
+        let fence = self.open_fence().await?;
+        let open = fence.as_ref().map(Fence::open_epoch);
+        let primaries = match &fence {
+            Some(fence) => {
+                self.gate.look_for(fence).await;
+                self.gate.primaries().await?.into_values().collect()
+            }
             None => Replids::new(),
         };
         let mut stocks = Vec::with_capacity(stored.len());

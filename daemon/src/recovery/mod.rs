@@ -90,8 +90,13 @@ impl Recovery {
             return Some(reason);
         }
         // No answer, or a replica's, is no suspicion: there is no primary that could be filled.
-        let primaries = gate.primaries().await.ok()?.into_values().collect();
         let open = fence.open_epoch();
+        let mut primaries = gate.primaries().await.ok()?.into_values().collect();
+        if !same_history(&open, &primaries) {
+            // The primary that the epoch was opened with may be another of the servers.
+            gate.look_for(&fence).await;
+            primaries = gate.primaries().await.ok()?.into_values().collect();
+        }
         (!same_history(&open, &primaries)).then(|| Reason::OtherHistory(open.epoch).to_string())
     }
 

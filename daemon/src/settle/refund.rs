@@ -43,7 +43,7 @@ impl Settler<'_> {
     pub(super) async fn decide(&self, payment: &Payment, fate: Fate, instead_of: Fate) -> Result<Fate, Refusal> {
         let gate = &self.shop.deciders.gate;
         let (payment_id, paid_order) = (&payment.payment_id, payment.paid_order);
-        let decided = gate.propose(self.fence.epoch, payment_id, paid_order, fate, instead_of).await;
+        let decided = gate.propose(&self.fence, payment_id, paid_order, fate, instead_of).await;
         match decided.map_err(|error| self.unsettled(&error))? {
             Register::Fate(fate) => Ok(fate),
             Register::Other(order_id) => Err(Refusal::PaymentReused { order_id }),

@@ -1,19 +1,25 @@
-//! The gate: the scripts that decide stock, and the connection they run over.
+//! The gate: the scripts that decide stock, and the connections they run over – to one primary, to the primary among several
+//! servers, or to every primary of a cluster.
 //!
 //! Owns every Redis command of the product. It never retries anything that may have been executed: a time-out or a lost
 //! connection is [`StockError::Unknown`], a type of its own, so that no caller can mistake it for "no".
 
+mod address;
 mod audit;
 mod binding;
+mod cluster;
 mod connection;
 mod fence;
 mod info;
 mod keys;
+mod link;
 mod load;
 mod payments;
 mod reply;
 mod scripts;
+mod search;
 mod settle;
+mod slots;
 mod stock;
 mod trace;
 

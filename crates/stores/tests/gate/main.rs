@@ -5,3 +5,4 @@ mod guards;
 mod model;
 mod steps;
 mod support;
+mod topologies;
