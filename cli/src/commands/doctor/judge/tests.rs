@@ -55,18 +55,21 @@ fn sound() -> Facts {
         lease: Duration::from_secs(5),
         names: Names { events: text("order-events"), letters: text("order-dead-letter"), epochs: text("stock-epochs") },
         redis: Ok(RedisFacts {
-            info: ServerInfo {
-                version: text("7.2.4"),
-                mode: text("standalone"),
-                role: text("master"),
-                replid: text("abc"),
-                replicas: 1,
-                maxmemory_policy: text("noeviction"),
-                maxmemory: 1_000,
-                used_memory: 100,
-                password: Some(true),
-                ..ServerInfo::default()
-            },
+            primaries: vec![(
+                text("primary"),
+                ServerInfo {
+                    version: text("7.2.4"),
+                    mode: text("standalone"),
+                    role: text("master"),
+                    replid: text("abc"),
+                    replicas: 1,
+                    maxmemory_policy: text("noeviction"),
+                    maxmemory: 1_000,
+                    used_memory: 100,
+                    password: Some(true),
+                    ..ServerInfo::default()
+                },
+            )],
             skew_ms: 3,
         }),
         kafka: Ok(ClusterInfo {
@@ -121,7 +124,7 @@ fn complaints(damage: impl FnOnce(&mut Facts)) -> Vec<String> {
 }
 
 fn redis(facts: &mut Facts) -> &mut ServerInfo {
-    &mut facts.redis.as_mut().unwrap().info
+    &mut facts.redis.as_mut().unwrap().primaries[0].1
 }
 
 fn kafka(facts: &mut Facts) -> &mut ClusterInfo {
@@ -156,6 +159,21 @@ fn a_redis_that_forgets_or_follows_is_bad() {
     assert_eq!(complaints(|facts| redis(facts).min_replicas_to_write = Some(2)), ["min-replicas-to-write: bad"]);
     let open = |facts: &mut Facts| (redis(facts).password, redis(facts).protected_mode) = (Some(false), Some(false));
     assert_eq!(complaints(open), ["access: warn"]);
+}
+
+#[test]
+fn every_primary_of_a_cluster_is_looked_at() {
+    let second = |facts: &mut Facts| {
+        let mut other = redis(facts).clone();
+        other.maxmemory_policy = "allkeys-lru".into();
+        facts.redis.as_mut().unwrap().primaries.push(("h:2".to_owned(), other));
+    };
+    assert_eq!(complaints(second), ["maxmemory-policy: bad"]);
+    let stranger = |facts: &mut Facts| {
+        let other = ServerInfo { replid: "other".into(), ..redis(facts).clone() };
+        facts.redis.as_mut().unwrap().primaries.push(("h:2".to_owned(), other));
+    };
+    assert_eq!(complaints(stranger), ["epoch: bad"]);
 }
 
 #[test]
