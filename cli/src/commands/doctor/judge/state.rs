@@ -146,7 +146,13 @@ fn skus(group: &mut Group, facts: &Facts) {
         );
     }
     if lost.is_empty() && blocked.is_empty() && new.is_empty() {
-        group.ok("stock", format!("{} SKUs filled under epoch {mark}", skus.len()));
+        group.ok(
+            "stock",
+            format!(
+                "{} filled under epoch {mark}",
+                if skus.len() == 1 { "1 SKU".to_owned() } else { format!("{} SKUs", skus.len()) }
+            ),
+        );
     }
 }
 
