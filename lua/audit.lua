@@ -1,7 +1,7 @@
 -- audit.lua: reads everything that an audit compares about a SKU, in one step. It changes nothing.
 --
 -- KEYS  1 stock hash  2 holds  3 hold details  4 closing  5 closings (see confirm.lua)
--- ARGV  1 epoch  2 replid  3 add up at most so many holds, and so many settlements
+-- ARGV  1 epoch  2 replids  3 add up at most so many holds, and so many settlements
 -- Reply {'FENCED', reason}
 --    or {'OK', now, capacity, available, held, sold, closing, seq, opened_seq, per_user, hold_ms, opens_at, closes_at, paused,
 --        holds, holds_by_expiry, settling, settling_by_age, hold_units, closing_units, first_expiry, first_settling}

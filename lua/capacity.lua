@@ -1,7 +1,7 @@
 -- capacity.lua: changes how many units of a SKU exist while it is on sale.
 --
 -- KEYS  1 stock hash
--- ARGV  1 epoch  2 replid  3 capacity
+-- ARGV  1 epoch  2 replids  3 capacity
 -- Reply {'FENCED', reason} | {'OK', before, available, held, sold, closing} | {'BELOW', before, available, held, sold, closing}
 -- Invariant: a capacity below what is held, sold or on its way back is refused; the same capacity again changes nothing.
 

@@ -2,7 +2,7 @@
 -- Their units leave `held` and wait in `closing`; they are not on sale before the log knows (release.lua).
 --
 -- KEYS  1 stock hash  2 holds  3 hold details  4 closing  5 closings (see confirm.lua)  6 the order's key ('early' only)
--- ARGV  1 epoch  2 replid
+-- ARGV  1 epoch  2 replids
 --       cancel: 3 'cancel'  4 order  5 the buyer, or '' if nobody says who asks
 --       due:    3 'due'     4 at most so many  5 take over settlements that were begun so long ago (ms)
 --       early:  3 'early'   4 order  5 its sequence number  6 the time (ms) from which on nobody may have been given the hold as

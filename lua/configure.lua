@@ -1,7 +1,7 @@
 -- configure.lua: changes the terms of a SKU that is on sale; never its stock.
 --
 -- KEYS  1 stock hash
--- ARGV  1 epoch  2 replid  3 per_user  4 hold_ms  5 opens_at  6 closes_at (0: none)  7 paused (0 or 1)
+-- ARGV  1 epoch  2 replids  3 per_user  4 hold_ms  5 opens_at  6 closes_at (0: none)  7 paused (0 or 1)
 -- Reply {'FENCED', reason} | 'OK'
 -- Invariant: holds that exist keep the expiry they were told.
 

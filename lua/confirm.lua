@@ -4,7 +4,7 @@
 --       4 closing     {sku:N}:closing  hash: order id -> state:token:seq:at:payment:amount:paid_order:hold details
 --                     state is CONFIRMED, CANCELLED or EXPIRED; the three payment fields are empty unless it is CONFIRMED
 --       5 closings    {sku:N}:closings sorted set: order id -> when its settlement was begun or last taken over (ms)
--- ARGV  1 epoch  2 replid  3 order  4 payment  5 amount (minor)  6 the order that the buyer paid for
+-- ARGV  1 epoch  2 replids  3 order  4 payment  5 amount (minor)  6 the order that the buyer paid for
 -- Reply {'FENCED', reason}
 --    or {'CLOSING', entry} the settlement of the order, begun now or before: by this payment, another, or otherwise
 --    or {'EXPIRED', details} | {'AMOUNT', details} | {'GONE'} the order is not in Redis (any more)

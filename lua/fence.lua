@@ -3,8 +3,10 @@
 -- Invariant: nothing is decided or changed by a Redis whose past is not accounted for (docs/promises.md, P1).
 -- Two facts are checked in one step with the decision itself:
 --   * the SKU's stock hash carries exactly the caller's epoch (a missing, closed or half-loaded one carries another);
---   * this server is a primary and its master_replid is the one the epoch was opened with. The replid changes on every
+--   * this server is a primary and its master_replid is one of those the epoch was opened with. The replid changes on every
 --     restart, promotion and fail-back, so a server that may have lost its tail can not answer.
+-- An epoch has one replid per primary, separated by commas. Any of them will do: each names a server that was filled from
+-- the truth for this epoch, and whose history is unbroken for as long as that replid stands.
 -- Returns nil when the caller may go on, otherwise the reply to return: {'FENCED', reason}.
 
 local function replication()
@@ -12,12 +14,24 @@ local function replication()
   return string.match(info, 'master_replid:(%x+)'), string.match(info, 'role:(%a+)')
 end
 
-local function fence(stock_key, epoch, replid)
+-- Whole words only: part of an id is no id.
+local function is_one_of(replids, replid)
+  return replid ~= nil and string.find(',' .. replids .. ',', ',' .. replid .. ',', 1, true) ~= nil
+end
+
+-- Why this server is not one of those primaries; nil if it is.
+local function stranger(replids)
+  local actual, role = replication()
+  if role ~= 'master' then return 'ROLE ' .. tostring(role) end
+  if not is_one_of(replids, actual) then return 'REPLID ' .. tostring(actual) end
+  return nil
+end
+
+local function fence(stock_key, epoch, replids)
   local found = redis.call('HGET', stock_key, 'epoch')
   if not found then return {'FENCED', 'MISSING'} end
   if found ~= epoch then return {'FENCED', 'EPOCH ' .. found} end
-  local actual, role = replication()
-  if role ~= 'master' then return {'FENCED', 'ROLE ' .. tostring(role)} end
-  if actual ~= replid then return {'FENCED', 'REPLID ' .. tostring(actual)} end
+  local reason = stranger(replids)
+  if reason then return {'FENCED', reason} end
   return nil
 end

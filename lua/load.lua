@@ -2,7 +2,7 @@
 --
 -- KEYS  1 stock hash  2 holds  3 hold details  4 buyers  5 winners  6 closing  7 closings
 --       8.. idempotency keys (step 'keys' only)
--- ARGV  1 epoch  2 replid noted by the coordinator  3 step
+-- ARGV  1 epoch  2 replids noted by the coordinator, separated by commas  3 step
 --       begin:  nothing more. Empties the SKU and marks it 'loading:N'
 --       block:  nothing more. Empties the SKU and marks it 'blocked:N': it is left closed when the epoch is opened
 --       create: the fields of open. For a SKU that was never loaded before: refuses if there is anything
@@ -11,11 +11,11 @@
 --       buyers: per buyer: user, units
 --       open:   capacity, available, held, sold, seq, per_user, hold_ms, opens_at, closes_at, paused
 -- Reply 'OK' | {'REFUSED', reason}
--- Invariant: refuses if the server is not the primary with the noted replid, or if the SKU belongs to a higher epoch, or
+-- Invariant: refuses if the server is not a primary with one of the noted replids, or if the SKU belongs to a higher epoch, or
 -- (after begin) if the loading mark is not this epoch's. The SKU carries the epoch itself only after the last step.
 
 local stock_key, holds_key, hold_key, buyers_key, winners_key, closing_key, closings_key = unpack(KEYS, 1, 7)
-local epoch, replid, step = ARGV[1], ARGV[2], ARGV[3]
+local epoch, replids, step = ARGV[1], ARGV[2], ARGV[3]
 local FIRST_KEY, FIRST_ARG = 8, 4
 local LOADING = 'loading:' .. epoch
 
@@ -71,9 +71,8 @@ end
 
 steps.open = open
 
-local actual, role = replication()
-if role ~= 'master' then return refuse('ROLE ' .. tostring(role)) end
-if actual ~= replid then return refuse('REPLID ' .. tostring(actual)) end
+local reason = stranger(replids)
+if reason then return refuse(reason) end
 local found = redis.call('HGET', stock_key, 'epoch')
 if step == 'create' then
   if found then return refuse('EXISTS ' .. found) end

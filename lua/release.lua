@@ -2,7 +2,7 @@
 -- and the order leaves Redis but for its buyer's count and its key's answer.
 --
 -- KEYS  1 stock hash  2 buyers  3 closing  4 closings (see confirm.lua)  5.. one idempotency key per order
--- ARGV  1 epoch  2 replid  3.. two per order: order, token
+-- ARGV  1 epoch  2 replids  3.. two per order: order, token
 -- Reply {'FENCED', reason} | {'OK', now, finished}
 -- Invariant: a settlement is finished once, by whoever holds its token; nothing is given back that the log does not know.
 

@@ -10,7 +10,7 @@
 --       7.. one per ask   {sku:N}:key:USER:KEY   epoch:quantity:order, expires after the idempotency time; when the order
 --                         is settled release.lua adds :C:reservation:reserved_at:expires_at, :K (cancelled) or :X (expired);
 --                         until then :R and a time (ms) says when a repeated purchase was last given this hold as its answer
--- ARGV  1 epoch  2 replid  3 unit price (minor)  4 idempotency time (ms)  5 burst  6 tokens per second
+-- ARGV  1 epoch  2 replids  3 unit price (minor)  4 idempotency time (ms)  5 burst  6 tokens per second
 --       7.. four per ask: user, quantity, order id, reservation id
 -- Reply {'FENCED', reason}
 --    or {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners, verdict...}, one per ask:

@@ -3,8 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    demo::DemoArgs, dlq::DlqArgs, loadtest::LoadtestArgs, payments::PaymentsArgs, reconcile::ReconcileArgs,
-    sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
+    chaos::ChaosArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs, payments::PaymentsArgs,
+    rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
+    why::WhyArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -18,9 +19,13 @@ Examples:
   flashctl sku list                    what is on sale, with its stock
   flashctl sale pause --all --why \"payment provider is down\"
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
+  flashctl rebuild --dry-run           what filling Redis anew would mean
   flashctl payments --refund-pending   money that has to be given back
   flashctl reconcile                   whether Redis, log and MySQL agree, while it sells
-  flashctl dlq list                    events that could not be applied";
+  flashctl dlq list                    events that could not be applied
+  flashctl why 383006771100254208      what happened to one ticket, and why
+  flashctl doctor                      is everything as it must be, and what would be lost when
+  flashctl chaos --runs 3              break everything while it sells, and judge";
 
 /// Operate a flash sale.
 #[derive(Debug, Parser)]
@@ -47,9 +52,13 @@ pub(crate) enum Command {
     Sku(SkuArgs),
     Sale(SaleArgs),
     Loadtest(Box<LoadtestArgs>),
+    Rebuild(RebuildArgs),
     Payments(PaymentsArgs),
     Reconcile(ReconcileArgs),
     Dlq(DlqArgs),
+    Why(WhyArgs),
+    Doctor(DoctorArgs),
+    Chaos(ChaosArgs),
 }
 
 /// Form of the answer.

@@ -236,7 +236,7 @@ fn is_free(port: u16) -> bool {
 }
 
 /// The given program, or the one built along with us.
-fn find_flashd(given: Option<&Path>) -> Result<PathBuf, Failure> {
+pub(crate) fn find_flashd(given: Option<&Path>) -> Result<PathBuf, Failure> {
     let path = match given {
         Some(path) => path.to_owned(),
         None => env::current_exe().map_err(Failure::from_error)?.with_file_name("flashd"),

@@ -5,12 +5,14 @@
 //! batches grow with the load and an idle lane answers at once – no timer.
 
 use crate::clock::boot_ms;
+use crate::crash;
 use crate::fenced::Fenced;
 use crate::http::problem;
 use crate::latch::Latch;
 use crate::lease::Lease;
 use crate::meters::Meters;
 use crate::record::{Win, record_all};
+use crate::selling::Selling;
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::limits::{LANE_BATCH_MAX, LANE_QUEUE_MAX};
 use flash_core::outcome::{Refusal, SoldOut};
@@ -55,6 +57,7 @@ pub(crate) struct Deciders {
     pub(crate) lease: Arc<Lease>,
     pub(crate) meters: Arc<Meters>,
     pub(crate) fenced: Fenced,
+    pub(crate) selling: Selling,
 }
 
 impl Deciders {
@@ -163,9 +166,12 @@ impl Task {
     async fn decide(&self, asks: &mut Vec<Ask>, buyers: &mut Vec<oneshot::Sender<Verdict>>) {
         let deciders = &*self.deciders;
         let Some(fence) = deciders.lease.fence() else {
+            deciders.selling.stops();
             return refuse_all(buyers, asks, |_| Refusal::StockRecovering);
         };
+        crash::point("purchase.gathered");
         self.refuse_foreign_keys(asks, buyers).await;
+        crash::point("purchase.claimed");
         if asks.is_empty() {
             return;
         }
@@ -176,18 +182,22 @@ impl Task {
         deciders.meters.batch(asks.len(), &result, boot_ms().saturating_sub(began_ms));
         match result {
             Ok(mut reserved) => {
+                crash::point("purchase.decided");
                 deciders.fenced.clear();
+                deciders.selling.goes_on();
                 let decisions = std::mem::take(&mut reserved.decisions);
                 self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved, began_ms);
                 self.learn(&reserved, &fence, began_ms).await;
             }
             Err(StockError::Unknown(reason)) => {
+                deciders.selling.stops();
                 tracing::warn!(sku = %self.shared.sku_id, batch = asks.len(), reason, "a batch's outcome is unknown");
                 refuse_all(buyers, asks, |ask| Refusal::OutcomeUnknown {
                     idempotency_key: ask.idempotency_key.clone(),
                 });
             }
             Err(error) => {
+                deciders.selling.stops();
                 if let StockError::Fenced(reason) = &error {
                     deciders.lease.suspect();
                     deciders.fenced.note(reason);
@@ -205,6 +215,7 @@ impl Task {
         let claimed = match self.deciders.gate.claim_keys(self.shared.sku_id, &keys).await {
             Ok(claimed) => claimed,
             Err(error) => {
+                self.deciders.selling.stops();
                 tracing::debug!(sku = %self.shared.sku_id, %error, "keys could not be claimed");
                 refuse_all(buyers, asks, |_| Refusal::StockRecovering);
                 return asks.clear();

@@ -6,7 +6,8 @@
 
 use crate::clock::boot_ms;
 use arc_swap::ArcSwapOption;
-use flash_core::epoch::{EpochView, SINGLE_PRIMARY, lease_is_fresh};
+use flash_core::epoch::{EpochView, lease_is_fresh};
+use flash_core::fence::rules::may_tell;
 use flash_core::ids::Epoch;
 use flash_core::limits::EPOCH_QUERIES_PER_LEASE;
 use flash_stores::kafka::KafkaSettings;
@@ -59,7 +60,10 @@ impl Lease {
 
     /// Whether a decision made under `epoch` may be told to a buyer now.
     pub(crate) fn covers(&self, epoch: Epoch) -> bool {
-        self.is_fresh() && self.open.load().as_ref().is_some_and(|open| open.epoch == epoch)
+        // The start first, the epoch after it: see `publish`.
+        let start_ms = self.start_ms();
+        let open = self.open.load().as_ref().map(|open| open.epoch);
+        may_tell(open, start_ms, epoch, boot_ms(), self.length_ms)
     }
 
     /// The newest epoch seen, open or not.
@@ -69,8 +73,7 @@ impl Lease {
 
     /// Age of the lease in milliseconds; `None` before the first complete query.
     pub(crate) fn age_ms(&self) -> Option<u64> {
-        let start_ms = self.start_ms.load(Ordering::Acquire);
-        (start_ms > 0).then(|| boot_ms().saturating_sub(start_ms))
+        self.start_ms().map(|start_ms| boot_ms().saturating_sub(start_ms))
     }
 
     /// Why nothing can be decided, for people.
@@ -99,8 +102,12 @@ impl Lease {
 
     /// Whether what is known about epochs is fresh, open or not.
     pub(crate) fn is_fresh(&self) -> bool {
-        let start_ms = self.start_ms.load(Ordering::Acquire);
-        start_ms > 0 && lease_is_fresh(start_ms, boot_ms(), self.length_ms)
+        self.start_ms().is_some_and(|start_ms| lease_is_fresh(start_ms, boot_ms(), self.length_ms))
+    }
+
+    /// When the last complete query began.
+    fn start_ms(&self) -> Option<u64> {
+        Some(self.start_ms.load(Ordering::Acquire)).filter(|start_ms| *start_ms > 0)
     }
 
     fn keep(&self, kafka: &KafkaSettings, hurried: &Receiver<()>) {
@@ -131,10 +138,7 @@ impl Lease {
     }
 
     fn publish(&self, view: &EpochView) -> Result<(), String> {
-        let open = view.open().map(|record| {
-            let replid = record.replids.get(SINGLE_PRIMARY).cloned().unwrap_or_default();
-            Arc::new(Fence { epoch: record.epoch, replid })
-        });
+        let open = view.open().map(|record| Arc::new(Fence::of(record)));
         let latest = view.latest().map_or(0, |record| record.epoch.0);
         if self.latest.swap(latest, Ordering::AcqRel) != latest || open.is_some() != self.open.load().is_some() {
             tracing::info!(epoch = latest, open = open.is_some(), "stock epoch");

@@ -6,6 +6,7 @@
 
 pub mod change;
 pub mod config;
+pub mod crash;
 pub mod dead_letters;
 pub mod projector;
 pub mod rebuild;
@@ -17,7 +18,6 @@ mod admission;
 mod app;
 mod catalog;
 mod clock;
-mod crash;
 mod fenced;
 mod http;
 mod lane;
@@ -27,6 +27,7 @@ mod meters;
 mod nodes;
 mod record;
 mod recovery;
+mod selling;
 mod service;
 mod settle;
 mod sweeper;

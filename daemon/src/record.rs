@@ -1,6 +1,7 @@
 //! Turning a hold into its event, and the event's fate into a verdict.
 
 use crate::clock::boot_ms;
+use crate::crash;
 use crate::lane::{Deciders, Verdict};
 use flash_core::event::{Body, Event, EventError};
 use flash_core::ids::{Epoch, SkuId};
@@ -49,9 +50,11 @@ pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Ep
     }
     match kept {
         Ok(()) => {
+            crash::point("purchase.kept");
             for win in wins {
                 record(&deciders.recorder, sku_id, epoch, win);
             }
+            crash::point("purchase.queued");
         }
         Err(error) => {
             tracing::warn!(sku = %sku_id, wins = wins.len(), %error, "claims could not be kept; outcomes are unknown");
@@ -75,6 +78,7 @@ fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
     let order_id = win.hold.order_id;
     let told = move |delivery| match delivery {
         Delivery::Acknowledged { .. } => {
+            crash::point("purchase.acknowledged");
             let Win { hold, replayed, buyer } = win;
             let _ = buyer.send(Verdict::Recorded { receipt: hold.receipt(), epoch, replayed });
         }

@@ -18,6 +18,7 @@ use crate::nodes::Ids;
 use crate::projector::{Projector, ProjectorOptions};
 use crate::reconcile::{AuditStatus, Auditor};
 use crate::recovery::{Recovery, Status};
+use crate::selling::Selling;
 use crate::sweeper::Sweeper;
 use flash_stores::kafka::producer::Recorder;
 use flash_stores::mysql::Db;
@@ -154,7 +155,7 @@ fn open_deciders(config: &Config, meters: &Arc<Meters>) -> Result<Arc<Deciders>,
         Recorder::new(&config.kafka, &config.recorder).map_err(|error| ServiceError::Settings(error.to_string()))?;
     let lease = Lease::start(config.kafka.clone(), config.epoch_lease).map_err(ServiceError::Thread)?;
     let (recorder, meters) = (Arc::new(recorder), Arc::clone(meters));
-    Ok(Arc::new(Deciders { gate, recorder, lease, meters, fenced: Fenced::default() }))
+    Ok(Arc::new(Deciders { gate, recorder, lease, meters, fenced: Fenced::default(), selling: Selling::default() }))
 }
 
 fn open_shop(

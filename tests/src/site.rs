@@ -1,18 +1,20 @@
 //! A sale of its own: database, topics, Redis and namespace of one test, filled the way an operator fills them.
 
-use crate::backends::{self, Own};
+use crate::backends::{self, Broker, Own};
 use crate::books::{Book, Exceptions};
 use crate::buyer::Buyer;
 use crate::cashier::{Cashier, SECRET};
 use crate::daemon::Daemon;
+use crate::operator::{self, Ran};
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::sale::Sku;
-use flash_stack::Stack;
+use flash_stack::{Proxy, Server, Stack};
+use flash_stores::kafka::epochs::EpochReader;
 use flash_stores::kafka::producer::RecorderSettings;
 use flash_stores::kafka::{KafkaSettings, admin, append};
 use flash_stores::mysql::author::Author;
 use flash_stores::mysql::{Db, MySqlSettings, migrate, skus};
-use flash_stores::redis::{Gate, GateSettings, SkuKeys, Snapshot};
+use flash_stores::redis::{Fence, Gate, GateSettings, SkuKeys, Snapshot};
 use flashd::rebuild::{Rebuild, RebuildOptions};
 use flashd::reconcile::ReconcileOptions;
 use std::collections::BTreeMap;
@@ -48,6 +50,17 @@ pub struct Site {
     finished: bool,
 }
 
+/// The network between the daemons of a site and each server.
+#[derive(Debug)]
+pub struct Links {
+    /// To Redis.
+    pub redis: Proxy,
+    /// To MySQL.
+    pub mysql: Proxy,
+    /// To the broker; it advertises this address.
+    pub kafka: Proxy,
+}
+
 /// A SKU that is on sale for everybody, from now on and for ever: 49.00 EUR, four per buyer, held for five minutes.
 #[must_use]
 pub fn ticket(sku_id: u64, capacity: u32) -> Sku {
@@ -68,9 +81,46 @@ pub fn ticket(sku_id: u64, capacity: u32) -> Sku {
 impl Site {
     /// Sets a sale up: schema, topics, SKUs, stock under a first epoch.
     pub async fn open(own: Own, skus: &[Sku]) -> Self {
+        let mut site = Self::bare(own).await;
+        site.sell(skus).await;
+        site
+    }
+
+    async fn sell(&mut self, skus: &[Sku]) {
+        self.skus = skus.to_vec();
+        migrate::apply(&self.mysql).await.unwrap();
+        admin::create(&self.kafka, &admin::required(&self.kafka, PARTITIONS, 1)).await.unwrap();
+        let author = Author::new("tests", "setup").unwrap();
+        skus::upsert(&self.db, skus, &author).await.unwrap();
+        self.rebuild().await;
+    }
+
+    /// Servers and names, and nothing else: no schema, no topics, nothing on sale.
+    pub async fn bare(own: Own) -> Self {
+        Self::on(backends::start(own).await)
+    }
+
+    /// A sale behind a network that can be made bad. The broker is its own; what the test itself asks Redis and MySQL goes
+    /// past the network, what it asks Kafka does not.
+    pub async fn linked(skus: &[Sku]) -> (Self, Links) {
+        const SEED: u64 = 4;
+        let kafka = Proxy::without_target(SEED).await.unwrap();
+        let own = Own { kafka: Some(Broker::Memory), ..Own::default() };
+        let stack = backends::start_advertising(own, Some(kafka.address())).await;
+        kafka.set_target(stack.kafka().address());
+        let redis = Proxy::start(stack.redis().address(), SEED).await.unwrap();
+        let mysql = Proxy::start(&format!("127.0.0.1:{}", stack.mysql_login().port), SEED).await.unwrap();
+        let mut site = Self::on(stack);
+        site.sell(skus).await;
+        site.env.insert("REDIS_URL".to_owned(), format!("redis://{}", redis.address()));
+        site.env.insert("MYSQL_PORT".to_owned(), mysql.port().to_string());
+        site.env.insert("KAFKA_BROKERS".to_owned(), kafka.address());
+        (site, Links { redis, mysql, kafka })
+    }
+
+    fn on(stack: Stack) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let namespace = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        let stack = backends::start(own).await;
         let login = stack.mysql_login();
         let mysql = MySqlSettings {
             host: login.host.clone(),
@@ -85,28 +135,12 @@ impl Site {
         env.insert("FLASH_NAMESPACE".to_owned(), namespace.clone());
         env.insert("FLASH_WEBHOOK_SECRET".to_owned(), SECRET.to_owned());
         let kafka = KafkaSettings { brokers: stack.kafka().address().to_owned(), namespace: namespace.clone() };
-        let redis = GateSettings { url: stack.redis().url().to_owned(), namespace, timeout: Duration::from_secs(2) };
-        migrate::apply(&mysql).await.unwrap();
-        admin::create(&kafka, &admin::required(&kafka, PARTITIONS, 1)).await.unwrap();
+        let redis =
+            GateSettings { url: stack.redis_set().url().to_owned(), namespace, timeout: Duration::from_secs(2) };
         let db = Db::open(&mysql);
-        let author = Author::new("tests", "setup").unwrap();
-        skus::upsert(&db, skus, &author).await.unwrap();
         let url = format!("mysql://{}:{}@{}:{}/{}", mysql.user, mysql.password, mysql.host, mysql.port, mysql.database);
         let sql = sqlx::MySqlPool::connect_lazy(&url).unwrap();
-        let site = Self {
-            stack,
-            skus: skus.to_vec(),
-            db,
-            sql,
-            kafka,
-            book: Arc::default(),
-            mysql,
-            redis,
-            env,
-            finished: false,
-        };
-        site.rebuild().await;
-        site
+        Self { stack, skus: Vec::new(), db, sql, kafka, book: Arc::default(), mysql, redis, env, finished: false }
     }
 
     /// Where the servers are, for the operator's tools.
@@ -130,15 +164,30 @@ impl Site {
         self.daemon_with(role, &[]).await
     }
 
-    /// Starts a daemon with settings of its own, as environment variables.
+    /// Starts a daemon with settings of its own, as environment variables, and waits until it is ready.
     pub async fn daemon_with(&self, role: &str, settings: &[(&str, &str)]) -> Daemon {
+        let daemon = self.start_daemon(role, settings).await;
+        daemon.ready().await;
+        daemon
+    }
+
+    /// Starts a daemon that will die at a crash point, which may be before it is ready.
+    pub async fn doomed(&self, role: &str, point: &str) -> Daemon {
+        self.start_daemon(role, &[("FLASHD_CRASH_AT", point)]).await
+    }
+
+    /// Starts a daemon and waits until it listens.
+    pub async fn start_daemon(&self, role: &str, settings: &[(&str, &str)]) -> Daemon {
         let mut env = self.env.clone();
         env.insert("FLASH_ROLE".to_owned(), role.to_owned());
         env.insert("FLASH_LOG".to_owned(), "info".to_owned());
         env.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        let daemon = Daemon::start(env).await;
-        daemon.ready().await;
-        daemon
+        Daemon::start(env).await
+    }
+
+    /// Runs `flashctl` against this sale, without a terminal. It may be told where to die.
+    pub async fn flashctl(&self, args: &[&str], crash_at: Option<&str>) -> Ran {
+        operator::run(&self.env, args, crash_at).await
     }
 
     /// Somebody who buys at these daemons, at the first as long as it answers.
@@ -157,6 +206,9 @@ impl Site {
     pub async fn stock(&self, sku_id: u64) -> Snapshot {
         let gate = Gate::new(&self.redis).unwrap();
         gate.wait_connected(crate::PATIENCE).await.unwrap();
+        if self.stack.redis_set().servers().len() > 1 {
+            gate.look_for(&self.fence().await).await;
+        }
         gate.snapshot(&self.keys(sku_id)).await.unwrap().expect("the SKU is in Redis")
     }
 
@@ -166,11 +218,35 @@ impl Site {
         SkuKeys::new(&self.redis.namespace, SkuId::new(sku_id))
     }
 
-    /// A command to Redis behind everybody's back.
+    /// The open epoch, and the primaries it was opened with.
+    pub async fn fence(&self) -> Fence {
+        let kafka = self.kafka.clone();
+        let read = move || {
+            let mut reader = EpochReader::new(&kafka).unwrap();
+            reader.read_to_end(1, crate::PATIENCE).unwrap();
+            Fence::of(reader.view().open().expect("an epoch is open"))
+        };
+        tokio::task::spawn_blocking(read).await.unwrap()
+    }
+
+    /// A command to Redis behind everybody's back: to the only one, or to the primary of the open epoch that owns its key.
     pub async fn redis<T: redis::FromRedisValue>(&self, command: &[&str]) -> T {
-        let client = redis::Client::open(self.redis.url.as_str()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        redis::cmd(command[0]).arg(&command[1..]).query_async(&mut connection).await.unwrap()
+        let servers = self.stack.redis_set().servers();
+        if let [only] = servers {
+            return ask(only, command).await.unwrap();
+        }
+        let fence = self.fence().await;
+        for server in servers {
+            let info = ask::<String>(server, &["INFO", "replication"]).await.unwrap_or_default();
+            let of_epoch = |id: &str| fence.replids.contains(id.trim());
+            let is_primary = info.contains("role:master")
+                && info.lines().filter_map(|line| line.strip_prefix("master_replid:")).any(of_epoch);
+            // One that does not own the key says MOVED.
+            if is_primary && let Ok(answer) = ask(server, command).await {
+                return answer;
+            }
+        }
+        panic!("no primary of {fence:?} answers {command:?}");
     }
 
     /// Writes a record to the log that no daemon would.
@@ -192,22 +268,6 @@ impl Site {
         ReconcileOptions { parts: self.parts(), recorder }
     }
 
-    /// Runs `flashctl` as an operator would, without a terminal: exit code, stdout and stderr.
-    pub async fn flashctl(&self, args: &[&str]) -> (i32, String, String) {
-        let mut command = tokio::process::Command::new(crate::daemon::binary_of("flashctl"));
-        command.envs(&self.env).env("FLASH_KAFKA_MESSAGE_TIMEOUT", "5s").env("USER", "ann");
-        let output = command.args(args).stdin(std::process::Stdio::null()).output().await.unwrap();
-        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-        (output.status.code().unwrap(), text(output.stdout), text(output.stderr))
-    }
-
-    /// Ends a test that has damaged the books on purpose: they can not add up any more.
-    pub async fn abandon(mut self) {
-        self.finished = true;
-        self.sql.close().await;
-        self.db.close().await;
-    }
-
     /// Orders that MySQL has.
     pub async fn orders(&self) -> i64 {
         sqlx::query_scalar("SELECT COUNT(*) FROM orders").fetch_one(&self.sql).await.unwrap_or(-1)
@@ -219,6 +279,14 @@ impl Site {
         self.finish_except(daemons, Exceptions::default()).await;
     }
 
+    /// Ends without looking at the books: for measurements, whose orders nobody was told, and for tests that have damaged them on
+    /// purpose.
+    pub async fn abandon(mut self) {
+        self.finished = true;
+        self.sql.close().await;
+        self.db.close().await;
+    }
+
     /// [`Site::finish`] for tests that leave something behind on purpose.
     pub async fn finish_except(mut self, daemons: &[&Daemon], exceptions: Exceptions) {
         self.finished = true;
@@ -226,6 +294,11 @@ impl Site {
         self.sql.close().await;
         self.db.close().await;
     }
+}
+
+async fn ask<T: redis::FromRedisValue>(server: &Server, command: &[&str]) -> redis::RedisResult<T> {
+    let mut connection = redis::Client::open(server.url())?.get_multiplexed_async_connection().await?;
+    redis::cmd(command[0]).arg(&command[1..]).query_async(&mut connection).await
 }
 
 /// No test passes without its books being looked at.

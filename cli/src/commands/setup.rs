@@ -1,6 +1,6 @@
 //! `flashctl setup`: shows what will be done, asks, does it.
 
-mod progress;
+pub(crate) mod progress;
 mod view;
 
 use std::path::PathBuf;

@@ -4,6 +4,7 @@
 
 pub mod epoch;
 pub mod event;
+pub mod fence;
 pub mod ids;
 pub mod limits;
 pub mod order;

@@ -16,6 +16,8 @@ const HEAP: &str = "-Xmx512m";
 
 pub(crate) struct ApacheRecipe {
     pub(crate) dir: PathBuf,
+    /// What clients are told, if not where it listens.
+    pub(crate) advertised: Option<String>,
 }
 
 impl Recipe for ApacheRecipe {
@@ -33,7 +35,7 @@ impl Recipe for ApacheRecipe {
         let jars = jars()?;
         let dir = std::path::absolute(&self.dir).map_err(StackError::io("resolving the data directory"))?;
         let properties = dir.join("server.properties");
-        write(&properties, &server_properties(&dir, ports[0], ports[1]))?;
+        write(&properties, &server_properties(&dir, ports[0], ports[1], self.advertised.as_deref()))?;
         let log4j = dir.join("log4j2.yaml");
         write(&log4j, LOG4J)?;
 
@@ -89,13 +91,14 @@ fn write(path: &Path, text: &str) -> Result<(), StackError> {
 }
 
 /// The quorum is listed statically: a kept data directory then also starts on other ports.
-fn server_properties(dir: &Path, port: u16, controller_port: u16) -> String {
+fn server_properties(dir: &Path, port: u16, controller_port: u16, advertised: Option<&str>) -> String {
+    let advertised = advertised.map_or_else(|| format!("127.0.0.1:{port}"), str::to_owned);
     format!(
         "process.roles=broker,controller\n\
          node.id=1\n\
          controller.quorum.voters=1@127.0.0.1:{controller_port}\n\
          listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller_port}\n\
-         advertised.listeners=PLAINTEXT://127.0.0.1:{port}\n\
+         advertised.listeners=PLAINTEXT://{advertised}\n\
          controller.listener.names=CONTROLLER\n\
          listener.security.protocol.map=PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT\n\
          log.dirs={}\n\

@@ -5,7 +5,7 @@ use crate::{MysqlLogin, StackError, probe::Probe};
 const REDIS_PORT: u16 = 6379;
 const MYSQL_PORT: u16 = 3306;
 
-/// `host:port` of a Redis URL, and how it can be asked.
+/// `host:port` of each server a Redis URL names, separated by commas, and how they can be asked.
 pub(crate) fn redis(url: &str) -> Result<(String, Probe), StackError> {
     let bad = |reason: &str| StackError::BadAddress {
         what: "Redis URL",
@@ -14,14 +14,16 @@ pub(crate) fn redis(url: &str) -> Result<(String, Probe), StackError> {
     };
     let (scheme, rest) = url.split_once("://").ok_or_else(|| bad("expected redis://HOST:PORT"))?;
     let probe = match scheme {
-        "redis" => Probe::Redis,
+        "redis" | "redis-cluster" => Probe::Redis,
         "rediss" => Probe::Tcp,
         _ => return Err(bad("expected redis:// or rediss://")),
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host_port = authority.rsplit_once('@').map_or(authority, |(_, host_port)| host_port);
-    let (host, port) = host_and_port(host_port, REDIS_PORT).ok_or_else(|| bad("no usable host and port"))?;
-    Ok((format!("{host}:{port}"), probe))
+    let addresses = host_port.split(',').map(|one| host_and_port(one.trim(), REDIS_PORT));
+    let addresses: Option<Vec<String>> =
+        addresses.map(|one| one.map(|(host, port)| format!("{host}:{port}"))).collect();
+    Ok((addresses.ok_or_else(|| bad("no usable host and port"))?.join(","), probe))
 }
 
 /// The login in a MySQL URL.
@@ -103,7 +105,7 @@ mod tests {
             let message = mysql(bad).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
         }
-        for bad in ["", "h:6379", "http://h", "redis://", "redis://h:0"] {
+        for bad in ["", "h:6379", "http://h", "redis://", "redis://h:0", "redis://a,,b"] {
             assert!(redis(bad).is_err(), "{bad}");
         }
     }
@@ -112,6 +114,7 @@ mod tests {
     fn a_redis_url_has_an_address() {
         assert_eq!(redis("redis://:pw@h:7000/2").unwrap(), ("h:7000".to_owned(), Probe::Redis));
         assert_eq!(redis("redis://h").unwrap().0, "h:6379");
+        assert_eq!(redis("redis-cluster://a:1,b").unwrap().0, "a:1,b:6379");
         assert_eq!(redis("redis://[::1]:7000").unwrap().0, "[::1]:7000");
         assert_eq!(redis("redis://[::1]").unwrap().0, "[::1]:6379");
     }

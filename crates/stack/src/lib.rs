@@ -7,7 +7,7 @@
 //! behind – not even when the process that holds a [`Stack`] is killed with SIGKILL (see `guard.sh`).
 //!
 //! Order of the modules is the order of a start: options → program → ports → process → probe →
-//! server → stack.
+//! server → stack. Between a client and a server, a [`Proxy`] can be a bad network.
 //!
 //! ```no_run
 //! # async fn example() -> Result<(), flash_stack::StackError> {
@@ -33,7 +33,10 @@ mod probe;
 mod probe_kafka;
 mod process;
 mod program;
+mod proxy;
 mod redis;
+mod redis_command;
+mod redis_set;
 mod server;
 mod stack;
 mod tansu;
@@ -44,6 +47,9 @@ pub use mysql::MysqlLogin;
 pub use options::{KafkaChoice, MysqlChoice, RedisChoice, StackOptions};
 pub use ports::free_port;
 pub use process::{Exit, Process, ProcessSpec};
+pub use proxy::{Fault, Proxy, Traffic};
 pub use redis::RedisServer;
+pub use redis_command::redis_command;
+pub use redis_set::{RedisSet, follow, promote};
 pub use server::Server;
 pub use stack::{ServerExit, Stack};

@@ -44,7 +44,11 @@ pub enum RedisChoice {
     /// Start one.
     #[default]
     Start,
-    /// `redis://[user:password@]HOST[:PORT][/DB]`.
+    /// Start a primary and one replica. It fails over when somebody promotes the replica.
+    Replica,
+    /// Start a cluster of three primaries and three replicas. It fails over by itself.
+    Cluster,
+    /// `redis://[user:password@]HOST[:PORT][,HOST[:PORT]…][/DB]` or `redis-cluster://…`.
     External(String),
 }
 
@@ -52,7 +56,12 @@ impl FromStr for RedisChoice {
     type Err = Infallible;
 
     fn from_str(text: &str) -> Result<Self, Infallible> {
-        Ok(if text == "start" { RedisChoice::Start } else { RedisChoice::External(text.to_owned()) })
+        Ok(match text {
+            "start" | "single" => RedisChoice::Start,
+            "replica" => RedisChoice::Replica,
+            "cluster" => RedisChoice::Cluster,
+            url => RedisChoice::External(url.to_owned()),
+        })
     }
 }
 
@@ -79,6 +88,9 @@ impl FromStr for MysqlChoice {
 pub struct StackOptions {
     /// Which broker.
     pub kafka: KafkaChoice,
+    /// The address (`host:port`) that a broker of ours tells its clients to connect to, if that is not where it
+    /// listens: a [`crate::Proxy`] in front of it.
+    pub kafka_advertised: Option<String>,
     /// Which Redis.
     pub redis: RedisChoice,
     /// Which MySQL.

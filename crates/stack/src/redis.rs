@@ -25,17 +25,55 @@ impl RedisServer {
     pub async fn start(dir: impl AsRef<Path>) -> Result<Server, StackError> {
         let dir = dir.as_ref().to_owned();
         let logs = LogTarget::File(dir.join("redis.log"));
-        Server::start(Arc::new(RedisRecipe { dir: dir.clone() }), Home { dir, ephemeral: false, logs }).await
+        Server::start(Arc::new(RedisRecipe::single(dir.clone())), Home { dir, ephemeral: false, logs }).await
     }
 }
 
 pub(crate) struct RedisRecipe {
-    pub(crate) dir: PathBuf,
+    dir: PathBuf,
+    name: &'static str,
+    /// A node of a cluster needs a second port, and remembers who it is in `nodes.conf`.
+    cluster: bool,
+}
+
+/// Settings that make replicas follow at once, also under the load of a test.
+const REPLICATION: [&str; 4] = ["--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1"];
+
+/// A cluster that fails over within a few seconds, and where every other slot goes on meanwhile.
+const CLUSTER: [&str; 10] = [
+    "--cluster-enabled",
+    "yes",
+    "--cluster-config-file",
+    NODES_FILE,
+    "--cluster-node-timeout",
+    "1500",
+    "--cluster-require-full-coverage",
+    "no",
+    // A replica may take over however long it has not heard of its primary: our data comes from elsewhere.
+    "--cluster-replica-validity-factor",
+    "0",
+];
+
+/// Where a node of a cluster remembers who it is.
+pub(crate) const NODES_FILE: &str = "nodes.conf";
+
+impl RedisRecipe {
+    pub(crate) fn single(dir: PathBuf) -> Self {
+        Self { dir, name: "redis", cluster: false }
+    }
+
+    pub(crate) fn member(dir: PathBuf, name: &'static str, cluster: bool) -> Self {
+        Self { dir, name, cluster }
+    }
 }
 
 impl Recipe for RedisRecipe {
     fn name(&self) -> &'static str {
-        "redis"
+        self.name
+    }
+
+    fn ports(&self) -> usize {
+        if self.cluster { 2 } else { 1 }
     }
 
     fn prepare(&self, ports: &[u16]) -> Result<ProcessSpec, StackError> {
@@ -43,7 +81,7 @@ impl Recipe for RedisRecipe {
         check_version(&program)?;
         let port = ports[0].to_string();
         let dir = self.dir.to_string_lossy().into_owned();
-        let spec = ProcessSpec::new(self.name(), program).args([
+        let mut spec = ProcessSpec::new(self.name(), program).args([
             // No snapshot, no AOF: see DESIGN, "where the truth is". `noeviction` because a silently evicted
             // stock key would be sold again.
             "--port",
@@ -63,6 +101,10 @@ impl Recipe for RedisRecipe {
             "--dir",
             &dir,
         ]);
+        spec = spec.args(REPLICATION);
+        if let (true, Some(bus)) = (self.cluster, ports.get(1)) {
+            spec = spec.args(CLUSTER).args(["--cluster-port".to_owned(), bus.to_string()]);
+        }
         Ok(spec)
     }
 

@@ -19,6 +19,7 @@ use crate::{
     probe::Probe,
     program,
     redis::RedisRecipe,
+    redis_set::{Place, RedisSet},
     server::{Home, Recipe},
     tansu::{Storage, TansuRecipe},
 };
@@ -30,7 +31,7 @@ use crate::{
 pub struct Stack {
     kafka: Server,
     mysql: Server,
-    redis: Server,
+    redis: RedisSet,
     login: MysqlLogin,
     root: Root,
 }
@@ -53,20 +54,24 @@ impl Stack {
     pub async fn start(options: StackOptions) -> Result<Stack, StackError> {
         check_programs(&options)?;
         let root = Root::open(options.data.as_deref())?;
-        let logs = options.logs;
-        let home = |name: &str| Home::new(&root, name, logs.as_ref());
+        let home = |name: &str| Home::new(&root, name, options.logs.as_ref());
         let (kafka, mysql, redis) = tokio::join!(
-            start_kafka(options.kafka, home("kafka")),
+            start_kafka(options.kafka, options.kafka_advertised, home("kafka")),
             start_mysql(options.mysql, home("mysql")),
-            start_redis(options.redis, home("redis")),
+            start_redis(options.redis, home("redis"), options.logs.as_ref()),
         );
         // Joined first and judged then: an early return would leave a half-made data directory behind.
         let (kafka, (mysql, login), redis) = (kafka?, mysql?, redis?);
         Ok(Stack { kafka, mysql, redis, login, root })
     }
 
-    /// The Redis server.
+    /// The Redis server; the first of them if there are several.
     pub fn redis(&self) -> &Server {
+        &self.redis.servers()[0]
+    }
+
+    /// All Redis servers, and the address clients are given.
+    pub fn redis_set(&self) -> &RedisSet {
         &self.redis
     }
 
@@ -106,12 +111,12 @@ impl Stack {
         .collect()
     }
 
-    /// Resolves with the first server that ends by itself. Cancel-safe.
+    /// Resolves with the first server that ends by itself; of several Redis servers, when the last one has. Cancel-safe.
     pub async fn first_exit(&self) -> ServerExit {
         let (server, exit) = tokio::select! {
             exit = self.kafka.ended() => (&self.kafka, exit),
             exit = self.mysql.ended() => (&self.mysql, exit),
-            exit = self.redis.ended() => (&self.redis, exit),
+            ended = all_ended(self.redis.servers()) => ended,
         };
         ServerExit { server: server.name(), exit, last_lines: server.last_lines() }
     }
@@ -119,7 +124,7 @@ impl Stack {
     /// Stops our servers in order – first the log, then the view, last the gate – and deletes temporary data.
     /// `told` hears of each server that was stopped.
     pub async fn stop_telling(self, mut told: impl FnMut(&'static str, Exit)) {
-        for server in [&self.kafka, &self.mysql, &self.redis] {
+        for server in [&self.kafka, &self.mysql].into_iter().chain(self.redis.servers()) {
             // External servers refuse, and are none of our business.
             if let Ok(Some(exit)) = server.stop().await {
                 told(server.name(), exit);
@@ -172,7 +177,7 @@ impl Home {
 
 /// Whatever is missing is told before anything is started.
 fn check_programs(options: &StackOptions) -> Result<(), StackError> {
-    if options.redis == RedisChoice::Start {
+    if !matches!(options.redis, RedisChoice::External(_)) {
         program::REDIS.find()?;
     }
     if options.mysql == MysqlChoice::Start {
@@ -185,12 +190,12 @@ fn check_programs(options: &StackOptions) -> Result<(), StackError> {
     }
 }
 
-async fn start_kafka(choice: KafkaChoice, home: Home) -> Result<Server, StackError> {
+async fn start_kafka(choice: KafkaChoice, advertised: Option<String>, home: Home) -> Result<Server, StackError> {
     let dir = home.dir.clone();
     let recipe: Arc<dyn Recipe> = match choice {
-        KafkaChoice::Tansu => Arc::new(TansuRecipe { dir, storage: Storage::Memory }),
-        KafkaChoice::TansuSqlite => Arc::new(TansuRecipe { dir, storage: Storage::Sqlite }),
-        KafkaChoice::Apache => Arc::new(ApacheRecipe { dir }),
+        KafkaChoice::Tansu => Arc::new(TansuRecipe { dir, storage: Storage::Memory, advertised }),
+        KafkaChoice::TansuSqlite => Arc::new(TansuRecipe { dir, storage: Storage::Sqlite, advertised }),
+        KafkaChoice::Apache => Arc::new(ApacheRecipe { dir, advertised }),
         KafkaChoice::External(brokers) => {
             return Server::external("kafka", brokers.clone(), brokers, Probe::Kafka).await;
         }
@@ -213,12 +218,30 @@ async fn start_mysql(choice: MysqlChoice, home: Home) -> Result<(Server, MysqlLo
     }
 }
 
-async fn start_redis(choice: RedisChoice, home: Home) -> Result<Server, StackError> {
+async fn start_redis(choice: RedisChoice, home: Home, logs: Option<&LogSender>) -> Result<RedisSet, StackError> {
+    let place = || Place { dir: home.dir.clone(), ephemeral: home.ephemeral, logs: logs.cloned() };
     match choice {
-        RedisChoice::Start => Server::start(Arc::new(RedisRecipe { dir: home.dir.clone() }), home).await,
+        RedisChoice::Replica => RedisSet::replicated(&place(), 1).await,
+        RedisChoice::Cluster => RedisSet::cluster(&place()).await,
+        RedisChoice::Start => {
+            let recipe = Arc::new(RedisRecipe::single(home.dir.clone()));
+            Server::start(recipe, home).await.map(RedisSet::single)
+        }
         RedisChoice::External(url) => {
             let (address, probe) = external::redis(&url)?;
-            Server::external("redis", address, url, probe).await
+            Server::external("redis", address, url, probe).await.map(RedisSet::single)
         }
+    }
+}
+
+/// The last of these servers, when all have ended by themselves: while one of several lives, that is what they are several for.
+async fn all_ended(servers: &[Server]) -> (&Server, Exit) {
+    let mut last = None;
+    for server in servers {
+        last = Some((server, server.ended().await));
+    }
+    match last {
+        Some(last) => last,
+        None => std::future::pending().await,
     }
 }

@@ -22,6 +22,8 @@ pub(crate) enum Storage {
 pub(crate) struct TansuRecipe {
     pub(crate) dir: PathBuf,
     pub(crate) storage: Storage,
+    /// What clients are told, if not where it listens.
+    pub(crate) advertised: Option<String>,
 }
 
 impl Recipe for TansuRecipe {
@@ -38,8 +40,10 @@ impl Recipe for TansuRecipe {
             Storage::Sqlite => "sqlite:///tansu.db".to_owned(),
         };
         let url = format!("tcp://127.0.0.1:{}", ports[0]);
+        let advertised = self.advertised.as_ref().map_or_else(|| url.clone(), |address| format!("tcp://{address}"));
         let mut spec = ProcessSpec::new(self.name(), program)
-            .args(["broker", "--storage-engine", &storage, "--listener-url", &url, "--advertised-listener-url", &url])
+            .args(["broker", "--storage-engine", &storage, "--listener-url", &url])
+            .args(["--advertised-listener-url", &advertised])
             // Our own log filter is not meant for the broker.
             .env("RUST_LOG", "warn")
             .env("NO_COLOR", "1");

@@ -8,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flash_stack::{KafkaChoice, RedisServer, Server, Stack, StackError, StackOptions};
+use flash_stack::{
+    KafkaChoice, RedisServer, RedisSet, Server, Stack, StackError, StackOptions, follow, promote, redis_command,
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -167,4 +169,30 @@ fn kill_9_of_the_owner_leaves_no_server_and_no_data() {
     victim.wait().unwrap();
     eventually("all servers are gone", || pids.iter().all(|pid| !runs(*pid)));
     eventually("their data is gone", || !Path::new(&root).exists());
+}
+
+/// A primary with a replica, and a cluster: introduced, able to fail over and to come back.
+#[tokio::test]
+async fn redis_servers_that_belong_together() {
+    let dir = tempfile::tempdir().unwrap();
+    let pair = RedisSet::start_replicated(dir.path().join("pair"), 1).await.unwrap();
+    let [old, new] = pair.servers() else { panic!("{pair:?}") };
+    assert_eq!(pair.url(), format!("redis://{},{}", old.address(), new.address()));
+    redis_command(old, &["SET", "k", "v"]).await.unwrap();
+    promote(new).await.unwrap();
+    old.kill9().await.unwrap();
+    old.restart().await.unwrap();
+    follow(old, new).await.unwrap();
+    assert!(redis_command(old, &["INFO", "replication"]).await.unwrap().contains("role:slave"));
+
+    let cluster = RedisSet::start_cluster(dir.path().join("cluster")).await.unwrap();
+    let (victim, heir) = (&cluster.servers()[1], &cluster.servers()[4]);
+    victim.kill9().await.unwrap();
+    let started = Instant::now();
+    while !redis_command(heir, &["INFO", "replication"]).await.unwrap().contains("role:master") {
+        assert!(started.elapsed() < Duration::from_secs(60), "the cluster does not fail over");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    victim.restart().await.unwrap();
+    assert!(redis_command(victim, &["CLUSTER", "INFO"]).await.unwrap().contains("cluster_known_nodes:6"));
 }

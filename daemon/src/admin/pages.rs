@@ -55,6 +55,37 @@ pub(super) fn stats(app: &App) -> Answer {
     json(Bytes::from(document.to_string()))
 }
 
+/// Prometheus text of how long buyers could not be served.
+fn render_stops(stops: &crate::selling::View, text: &mut String) {
+    header(text, "flash_selling_stops_total", "counter", "Times that purchases could not be decided any more.");
+    let _ = writeln!(text, "flash_selling_stops_total {}", stops.stops);
+    header(
+        text,
+        "flash_selling_stopped_milliseconds_total",
+        "counter",
+        "Time without selling, the present stop included.",
+    );
+    let _ = writeln!(text, "flash_selling_stopped_milliseconds_total {}", stops.total_ms);
+    let name = "flash_selling_stopped_milliseconds";
+    gauge(text, name, "Time since selling has stopped; 0 while it goes on.", stops.stopped_for_ms.unwrap_or(0));
+}
+
+/// Prometheus text of the coordinator.
+fn render_recovery(recovery: &crate::recovery::View, text: &mut String) {
+    header(text, "flash_rebuilds_total", "counter", "Times this process has filled Redis anew.");
+    let _ = writeln!(text, "flash_rebuilds_total {}", recovery.rebuilds);
+    header(text, "flash_rebuild_failures_total", "counter", "Times this process began to fill Redis anew and gave up.");
+    let _ = writeln!(text, "flash_rebuild_failures_total {}", recovery.failures);
+    gauge(text, "flash_rebuilding", "1 while this process fills Redis anew.", u64::from(recovery.step.is_some()));
+    let steps = "Step of the rebuild: 1 announcing, 2 noting, 3 closing, 4 waiting, 5 fencing, 6 projecting, 7 loading, \
+                 8 opening; 0 while none runs.";
+    gauge(text, "flash_rebuild_step", steps, recovery.step_number.into());
+    let took_ms = recovery.last_took_ms.unwrap_or(0);
+    gauge(text, "flash_rebuild_last_milliseconds", "How long the last finished rebuild took.", took_ms);
+    let blocked = recovery.blocked.len() as u64;
+    gauge(text, "flash_blocked_skus", "SKUs that the last attempt to fill them left closed.", blocked);
+}
+
 fn selling(shop: &Shop) -> Value {
     let skus: Vec<Value> = shop
         .catalog
@@ -81,6 +112,7 @@ fn selling(shop: &Shop) -> Value {
         "inFlight": shop.admission.in_flight(),
         "unacknowledgedEvents": shop.deciders.recorder.unanswered(),
         "epoch": { "latest": lease.latest(), "open": lease.is_open(), "leaseAgeMs": lease.age_ms() },
+        "stops": shop.deciders.selling.view(),
         "redis": shop.deciders.gate.connected().err(),
         "skuCount": shop.catalog.all().len(),
         "skus": skus,
@@ -127,19 +159,12 @@ pub(super) fn metrics(app: &App) -> Answer {
         );
         gauge(&mut text, "flash_epoch", "Newest stock epoch seen.", lease.latest().0);
         gauge(&mut text, "flash_epoch_open", "1 while purchases may be decided.", u64::from(lease.is_open()));
+        render_stops(&shop.deciders.selling.view(), &mut text);
         gauge(&mut text, "flash_lease_age_milliseconds", "Age of the epoch lease.", lease.age_ms().unwrap_or(0));
     }
     if app.config.role.works() {
         app.meters.render_sweeping(&mut text);
-        let recovery = app.recovery.view();
-        header(&mut text, "flash_rebuilds_total", "counter", "Times this process has filled Redis anew.");
-        let _ = writeln!(text, "flash_rebuilds_total {}", recovery.rebuilds);
-        gauge(
-            &mut text,
-            "flash_rebuilding",
-            "1 while this process fills Redis anew.",
-            u64::from(recovery.step.is_some()),
-        );
+        render_recovery(&app.recovery.view(), &mut text);
     }
     if app.config.role.works() {
         audited(app, &mut text);

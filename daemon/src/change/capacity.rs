@@ -3,6 +3,7 @@
 use super::desk::{Desk, Outcome, Reached};
 use super::stock::NotApplied;
 use super::{ChangeError, taken};
+use crate::crash;
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::sale::{Sku, SkuError};
 use flash_core::stock::Counters;
@@ -36,6 +37,7 @@ impl Desk {
     async fn raise(&self, lock: &mut SkuLock, capacity: u32, author: &Author) -> Result<Outcome, ChangeError> {
         let sku_id = lock.sku_id();
         let changed = write(lock, capacity, author).await?;
+        crash::point("capacity.raised");
         match self.stock.set_capacity(sku_id, capacity, self.patience).await {
             Ok((resized, _)) => Ok(outcome(changed, done(sku_id, capacity, resized)?)),
             Err(error) => Ok(Outcome { reached: self.later(&changed.after, error)?, counters: None, ..changed.into() }),
@@ -54,10 +56,12 @@ impl Desk {
         let told = self.stock.set_capacity(sku_id, capacity, Duration::ZERO).await;
         let (resized, fence) = told.map_err(|error| ChangeError::not_lowered(sku_id, error))?;
         let counters = done(sku_id, capacity, resized)?;
+        crash::point("capacity.lowered");
         let changed = write(lock, capacity, author).await.map_err(|error| {
             let state = format!("Redis has a capacity of {capacity}, MySQL may still have {}", before.capacity);
             ChangeError::Half { sku_id, state, source: Box::new(error) }
         })?;
+        crash::point("capacity.agreed");
         let counters = self.lower_again(lock, before, capacity, fence.epoch, author).await?.unwrap_or(counters);
         Ok(outcome(changed, counters))
     }

@@ -2,6 +2,7 @@
 
 use super::stock::{NotApplied, Stock};
 use super::{ChangeError, Edit};
+use crate::crash;
 use crate::rebuild::RebuildOptions;
 use flash_core::ids::SkuId;
 use flash_core::sale::Sku;
@@ -107,6 +108,7 @@ impl Desk {
         let sku_id = lock.sku_id();
         let changed = lock.change(author, |sku| Ok(edit.apply(sku, now_ms))).await;
         let changed = changed.map_err(|error| ChangeError::edit(sku_id, error))?;
+        crash::point("edit.written");
         let reached = if edit.is_term() { self.configure(lock, &changed.after).await? } else { Reached::NotNeeded };
         Ok(Outcome { reached, ..changed.into() })
     }

@@ -5,7 +5,7 @@
 use super::ChangeError;
 use crate::clock::boot_ms;
 use crate::rebuild::terms;
-use flash_core::epoch::{EpochRecord, EpochState, SINGLE_PRIMARY};
+use flash_core::epoch::{EpochRecord, EpochState};
 use flash_core::ids::SkuId;
 use flash_core::sale::Sku;
 use flash_stores::kafka::KafkaSettings;
@@ -109,11 +109,12 @@ impl Stock {
         let started = Instant::now();
         loop {
             let latest = self.latest().await.map_err(NotApplied::Failed)?;
-            let Some(EpochRecord { epoch, state, mut replids, .. }) = latest else {
+            let Some(record) = latest else {
                 return Err(NotApplied::NotDeciding("no stock epoch was ever opened".to_owned()));
             };
+            let EpochRecord { epoch, state, .. } = record;
             if state == EpochState::Open {
-                return Ok(Fence { epoch, replid: replids.remove(SINGLE_PRIMARY).unwrap_or_default() });
+                return Ok(Fence::of(&record));
             }
             if started.elapsed() >= patience || self.given_up.epoch.load(Relaxed) == epoch.0 {
                 if !patience.is_zero() {

@@ -5,6 +5,7 @@
 //! again changes nothing.
 
 use super::{DeadLetterError, Desk, Letter, LetterStatus, Origin, Standing};
+use crate::crash;
 use crate::projector::{Effect, LateRecord, in_time};
 use flash_core::ids::Epoch;
 use flash_core::limits::REPLAYS_MAX;
@@ -111,9 +112,13 @@ impl Try<'_> {
             tx.rollback().await?;
             return Ok(Outcome::Refused(refused));
         }
+        crash::point("replay.held");
         let written = self.write(&mut tx).await?;
+        crash::point("replay.written");
         tx.record_replay(self.origin, written.as_ref().err().map(String::as_str), self.by).await?;
+        crash::point("replay.counted");
         tx.commit().await?;
+        crash::point("replay.committed");
         Ok(match written {
             Ok((Effect::Applied, record)) => {
                 Outcome::Applied { refilled_since: record.is_missed_by(position.fence_epoch) }

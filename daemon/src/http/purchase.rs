@@ -2,6 +2,7 @@
 
 use super::{Answer, REPLAYED, body, json, problem};
 use crate::app::{App, Shop};
+use crate::crash;
 use crate::lane::Verdict;
 use flash_core::outcome::Refusal;
 use flash_core::purchase::Purchase;
@@ -52,7 +53,11 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     } else {
         Refusal::StockRecovering
     })?;
-    let _admitted = shop.admission.admit()?;
+    let _admitted = shop.admission.admit().inspect_err(|refusal| {
+        if matches!(refusal, Refusal::StockRecovering) {
+            shop.deciders.selling.stops();
+        }
+    })?;
     if let Some((sold_out, body)) = offer.lane.latch().answer(purchase.user_id) {
         return Ok(Told::Latched(sold_out, body));
     }
@@ -65,10 +70,12 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     // Everybody has a key, so that everybody can ask again after an unknown outcome.
     let idempotency_key = idempotency_key.unwrap_or_else(|| format!("auto-{order_id}"));
     let unknown = Refusal::OutcomeUnknown { idempotency_key: idempotency_key.clone() };
+    crash::point("purchase.admitted");
     let verdict = offer.lane.enqueue(Ask { user_id, quantity, order_id, reservation_id, idempotency_key })?;
     // If the client goes away here the purchase is still decided, and its verdict waits under the key.
     match tokio::time::timeout(app.config.http.answer_timeout, verdict).await {
         Ok(Ok(Verdict::Recorded { receipt, epoch, replayed })) if shop.deciders.lease.covers(epoch) => {
+            crash::point("purchase.answered");
             Ok(Told::Yes { receipt, replayed })
         }
         Ok(Ok(Verdict::Refused(refusal))) => Err(refusal),

@@ -6,6 +6,7 @@ use super::position::Positions;
 use super::status::Status;
 use super::write::Writer;
 use super::{ProjectorError, ProjectorOptions, now_ms};
+use crate::crash;
 use flash_stores::kafka::KafkaSettings;
 use flash_stores::kafka::consumer::LogConsumer;
 use flash_stores::kafka::dead_letter::DeadLetters;
@@ -134,6 +135,7 @@ impl Engine {
             self.report_missing(positions.missing(&self.batch.entries));
             self.writer.apply(&mut self.batch, &mut positions).await?;
             self.log.report(&positions.next_offsets());
+            crash::point("project.reported");
             self.went_well();
         }
         positions.read_out(&self.batch.read_out);

@@ -7,6 +7,7 @@
 use super::batch::Entry;
 use super::position::Positions;
 use flash_core::event::{Body, Event, Order};
+use flash_core::fence::rules::is_void;
 use flash_core::ids::OrderId;
 use flash_core::order::OrderState;
 use flash_core::payment::{Payment, RefundReason};
@@ -46,7 +47,7 @@ impl<'a> Fold<'a> {
             advance.applied_ms = entry.timestamp_ms;
             let Ok(event) = &entry.event else { continue };
             match &event.body {
-                _ if event.epoch < advance.fence_epoch => voided.push(void(entry, event, advance)),
+                _ if is_void(event.epoch, advance.fence_epoch) => voided.push(void(entry, event, advance)),
                 Body::Fence => advance.fence_epoch = event.epoch,
                 Body::Order { state, seq, order, payment } => {
                     let (state, seq, payment) = (*state, *seq, payment.as_ref());

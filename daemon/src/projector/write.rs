@@ -5,6 +5,7 @@ use super::fold::Fold;
 use super::position::Positions;
 use super::status::Status;
 use super::{ProjectorError, now_ms};
+use crate::crash;
 use flash_core::event::Body;
 use flash_core::ids::Epoch;
 use flash_stores::kafka::dead_letter::{DEAD_LETTER_VERSION, DeadLetter, DeadLetters};
@@ -35,6 +36,7 @@ impl Writer {
     /// the commit may have happened. Read them afresh.
     pub(super) async fn apply(&mut self, batch: &mut Batch, positions: &mut Positions) -> Result<(), ProjectorError> {
         // Parts still to write; the last one is next, so a split pushes its right half first and log order is kept.
+        crash::point("project.gathered");
         let mut parts: Vec<Range<usize>> = Vec::new();
         parts.push(0..batch.entries.len());
         while let Some(part) = parts.pop() {
@@ -45,6 +47,7 @@ impl Writer {
                 Err(ProjectorError::MySql(MySqlError::Data(error))) => error.to_string(),
                 Err(error) => return Err(error),
             };
+            crash::point("project.refused");
             if part.len() > 1 {
                 let middle = part.start + part.len() / 2;
                 parts.extend([middle..part.end, part.start..middle]);
@@ -69,13 +72,17 @@ impl Writer {
     async fn commit(&self, entries: &[Entry], positions: &mut Positions) -> Result<(), ProjectorError> {
         let fold = Fold::new(entries, positions);
         let (advances, voided) = (fold.advances.clone(), fold.voided());
+        crash::point("project.folded");
         in_time(async {
             let mut tx = ProjectionTx::begin(&self.db, &self.topic, &advances).await?;
+            crash::point("project.begun");
             let states = tx.states(&fold.orders_to_look_up()).await?;
             tx.write(&self.topic, &fold.rows(&states)).await?;
+            crash::point("project.written");
             tx.commit().await
         })
         .await?;
+        crash::point("project.committed");
         positions.advance(&advances);
         self.status.events.fetch_add(entries.len() as u64, Relaxed);
         self.status.batches.fetch_add(1, Relaxed);
@@ -109,7 +116,9 @@ impl Writer {
                 payload_text: None,
                 payload_hex: None,
             };
+            crash::point("park.decided");
             self.dead_letters.park(&letter.with_payload(batch.payload(entry)))?;
+            crash::point("park.parked");
             self.status.dead_letters.fetch_add(1, Relaxed);
             if let Some(entry) = batch.entries.get_mut(index) {
                 entry.parked = true;

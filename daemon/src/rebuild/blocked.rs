@@ -5,18 +5,25 @@
 //! of it was decided under N, and what older epochs decided stands before the fences that were projected.
 
 use super::{Progress, Rebuild, RebuildError};
+use crate::crash;
 use crate::dead_letters::{Desk, LetterStatus};
 use crate::projector::ProjectorOptions;
 use flash_core::event::Body;
-use flash_core::ids::{Epoch, SkuId};
+use flash_core::fence::rules::is_void;
+use flash_core::ids::SkuId;
 use flash_core::order::OrderState;
-use flash_stores::mysql::skus::StoredSku;
+use flash_core::sale::Sku;
+use flash_stores::mysql::skus;
 use flash_stores::redis::{Fence, Loader};
 use std::collections::BTreeMap;
 
-/// The mark of a SKU that was left closed when an epoch was opened.
-pub(crate) fn mark(epoch: Epoch) -> String {
-    format!("blocked:{epoch}")
+/// What became of a SKU that was to be filled.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is on sale.
+    Open,
+    /// It stays closed, for this reason.
+    Blocked(SkuId, String),
 }
 
 impl Rebuild {
@@ -35,7 +42,7 @@ impl Rebuild {
                 tracing::warn!(origin = %letter.origin(), "a dead letter that nobody can read was left out of account");
                 continue;
             };
-            let void = event.epoch < letter.parked.fence_epoch;
+            let void = is_void(event.epoch, letter.parked.fence_epoch);
             if let Body::Order { state: OrderState::Reserved | OrderState::Confirmed, order, .. } = &event.body
                 && !void
             {
@@ -45,36 +52,36 @@ impl Rebuild {
         Ok(parked)
     }
 
-    /// Fills a SKU, or leaves it closed if it can not be filled truthfully; true if it is open.
+    /// Fills a SKU, or leaves it closed if it can not be filled truthfully: `parked` of its events wait as dead letters.
     pub(super) async fn fill_or_block(
         &self,
-        stored: &StoredSku,
+        sku: &Sku,
         fence: &Fence,
-        parked: &BTreeMap<SkuId, u64>,
-        progress: &impl Fn(Progress),
-    ) -> Result<bool, RebuildError> {
-        let sku_id = stored.sku.sku_id;
-        let reason = match parked.get(&sku_id) {
+        parked: Option<u64>,
+        sold_from: bool,
+    ) -> Result<Outcome, RebuildError> {
+        let sku_id = sku.sku_id;
+        let reason = match parked {
             Some(events) => format!(
                 "{events} of its events wait as dead letters; repair what they failed with, then: flashctl dlq replay --all"
             ),
-            None => match self.fill(&stored.sku, fence).await {
-                Ok(()) => return Ok(true),
-                Err(error @ RebuildError::Oversold { held, sold, .. }) => {
+            None => match self.fill(sku, fence, sold_from).await {
+                Ok(()) => return Ok(Outcome::Open),
+                Err(error @ RebuildError::Oversold { oversold, .. }) => {
                     format!(
                         "{error}; its stock can be made true with: flashctl sku set-capacity {sku_id} {}",
-                        held + sold
+                        oversold.held + oversold.sold
                     )
                 }
                 Err(error) => return Err(error),
             },
         };
         tracing::error!(sku = %sku_id, reason, "a SKU stays closed");
+        crash::point("fill.blocking");
         let keys = self.keys(sku_id);
         let blocked = Loader::new(&self.gate, &keys, fence).block().await;
         blocked.map_err(|source| RebuildError::Load { sku_id, source })?;
-        progress(Progress::Blocked { sku_id, reason });
-        Ok(false)
+        Ok(Outcome::Blocked(sku_id, reason))
     }
 
     /// Tries to fill SKUs that were left closed, under the epoch that is open; returns how many are open now.
@@ -83,13 +90,8 @@ impl Rebuild {
     /// [`RebuildError`].
     pub async fn unblock(&self, blocked: &[SkuId], progress: impl Fn(Progress)) -> Result<usize, RebuildError> {
         let Some(fence) = self.open_fence().await? else { return Ok(0) };
-        let parked = self.parked().await?;
-        let mut opened = 0;
-        for stored in flash_stores::mysql::skus::list(&self.db).await? {
-            if blocked.contains(&stored.sku.sku_id) {
-                opened += usize::from(self.fill_or_block(&stored, &fence, &parked, &progress).await?);
-            }
-        }
-        Ok(opened)
+        let mut stored = skus::list(&self.db).await?;
+        stored.retain(|stored| blocked.contains(&stored.sku.sku_id));
+        self.fill_all(stored, &fence, &progress).await
     }
 }

@@ -1,53 +1,42 @@
 //! Writing one SKU afresh from MySQL.
 
 use super::{Rebuild, RebuildError};
+use crate::crash;
 use flash_core::ids::{OrderId, UserId};
 use flash_core::limits::{IDEMPOTENCY_TTL_MS, PAYMENT_TTL_MS};
 use flash_core::order::OrderState;
 use flash_core::payment::RefundReason;
 use flash_core::sale::Sku;
-use flash_core::stock::{Counters, Hold, Terms};
+use flash_core::stock::{Filling, Hold, Terms};
 use flash_stores::mysql::orders::{self, OrderRow};
 use flash_stores::mysql::payments;
 use flash_stores::mysql::projection::PaymentRow;
 use flash_stores::redis::{Fate, Fence, LoadKey, LoadStock, Loader};
-use std::collections::BTreeMap;
 
 /// Fates of payments written at once.
 const FATES_PER_CALL: usize = 500;
 /// Orders read from MySQL at once.
 const PAGE: u32 = 5_000;
 
-/// What the orders of a SKU add up to.
-#[derive(Default)]
-struct Sum {
-    held: u64,
-    sold: u64,
-    seq: u64,
-    buyers: BTreeMap<UserId, u32>,
-}
-
-impl Sum {
-    fn add(&mut self, row: &OrderRow) {
-        let quantity = row.order.quantity;
-        self.seq = self.seq.max(row.order.seq);
-        match row.state {
-            OrderState::Reserved => self.held += u64::from(quantity),
-            OrderState::Confirmed => self.sold += u64::from(quantity),
-            OrderState::Cancelled | OrderState::Expired => return,
-        }
-        *self.buyers.entry(row.order.user_id).or_default() += quantity;
-    }
-}
-
 impl Rebuild {
-    /// available = capacity − held − sold; live holds, buyers' units and young keys as MySQL has them.
-    pub(super) async fn fill(&self, sku: &Sku, fence: &Fence) -> Result<(), RebuildError> {
+    /// available = capacity − held − sold; live holds, buyers' units and young keys as MySQL has them. Of a SKU that nobody has
+    /// sold from MySQL knows nothing, so it is not asked.
+    pub(super) async fn fill(&self, sku: &Sku, fence: &Fence, sold_from: bool) -> Result<(), RebuildError> {
         let keys = self.keys(sku.sku_id);
         let loader = Loader::new(&self.gate, &keys, fence);
         let refused = |source| RebuildError::Load { sku_id: sku.sku_id, source };
         loader.begin().await.map_err(refused)?;
-        let mut sum = Sum::default();
+        crash::point("fill.begun");
+        let sum = if sold_from { self.fill_orders(sku, fence, &loader).await? } else { Filling::default() };
+        loader.open(&stock(sku, &sum)?).await.map_err(refused)?;
+        crash::point("fill.opened");
+        Ok(())
+    }
+
+    /// Everything that orders and payments leave in Redis, but for the counters.
+    async fn fill_orders(&self, sku: &Sku, fence: &Fence, loader: &Loader<'_>) -> Result<Filling, RebuildError> {
+        let refused = |source| RebuildError::Load { sku_id: sku.sku_id, source };
+        let mut sum = Filling::default();
         let now_ms = self.gate.now_ms().await?;
         for state in [OrderState::Reserved, OrderState::Confirmed, OrderState::Cancelled, OrderState::Expired] {
             let mut after = OrderId::new(0);
@@ -55,23 +44,29 @@ impl Rebuild {
                 let page = orders::page_of_sku(&self.db, sku.sku_id, state, after, PAGE).await?;
                 let Some(last) = page.last() else { break };
                 after = last.order.order_id;
-                page.iter().for_each(|row| sum.add(row));
+                for OrderRow { order, state, .. } in &page {
+                    sum.add(order.user_id, order.quantity, order.seq, *state);
+                }
                 if state == OrderState::Reserved {
                     let holds: Vec<Hold> = page.iter().map(hold).collect();
                     loader.holds(&holds).await.map_err(refused)?;
+                    crash::point("fill.holds");
                 }
                 let answers: Vec<LoadKey> = page.iter().filter_map(|row| answer(row, now_ms)).collect();
                 // Whoever has an answer is known as a winner, also without units: no latch may answer in its place.
                 for answer in &answers {
-                    sum.buyers.entry(answer.user_id).or_default();
+                    sum.know(answer.user_id);
                 }
                 loader.answers(sku.sku_id, &answers).await.map_err(refused)?;
             }
         }
-        let buyers: Vec<(UserId, u32)> = sum.buyers.iter().map(|(user, units)| (*user, *units)).collect();
+        crash::point("fill.answers");
+        let buyers: Vec<(UserId, u32)> = sum.buyers().collect();
         loader.buyers(&buyers).await.map_err(refused)?;
+        crash::point("fill.buyers");
         self.fill_payments(sku, fence, now_ms).await?;
-        loader.open(&stock(sku, &sum)?).await.map_err(refused)
+        crash::point("fill.payments");
+        Ok(sum)
     }
 
     /// Writes the fates of young payments, so that a notice that is delivered again hears the same.
@@ -93,18 +88,15 @@ impl Rebuild {
     /// Loads a SKU that nobody can have bought from, under the epoch that is open.
     pub(super) async fn create(&self, sku: &Sku, fence: &Fence) -> Result<(), RebuildError> {
         let keys = self.keys(sku.sku_id);
-        let created = Loader::new(&self.gate, &keys, fence).create(&stock(sku, &Sum::default())?).await;
+        let created = Loader::new(&self.gate, &keys, fence).create(&stock(sku, &Filling::default())?).await;
         created.map_err(|source| RebuildError::Load { sku_id: sku.sku_id, source })
     }
 }
 
-fn stock(sku: &Sku, sum: &Sum) -> Result<LoadStock, RebuildError> {
-    let oversold =
-        || RebuildError::Oversold { sku_id: sku.sku_id, held: sum.held, sold: sum.sold, capacity: sku.capacity };
-    let small = |units: u64| u32::try_from(units).map_err(|_| oversold());
-    let (held, sold) = (small(sum.held)?, small(sum.sold)?);
-    let available = sku.capacity.checked_sub(held).and_then(|left| left.checked_sub(sold)).ok_or_else(oversold)?;
-    Ok(LoadStock { terms: terms(sku), counters: Counters { available, held, sold, closing: 0, seq: sum.seq } })
+fn stock(sku: &Sku, sum: &Filling) -> Result<LoadStock, RebuildError> {
+    let counters = sum.counters(sku.capacity);
+    let counters = counters.map_err(|oversold| RebuildError::Oversold { sku_id: sku.sku_id, oversold })?;
+    Ok(LoadStock { terms: terms(sku), counters })
 }
 
 /// The terms of a definition, as Redis keeps them.

@@ -2,7 +2,7 @@
 
 use super::{Reconcile, ReconcileError, Step};
 use crate::clock::boot_ms;
-use crate::rebuild::mark;
+use flash_core::fence::Mark;
 use flash_core::ids::SkuId;
 use flash_stores::mysql::skus::{self, StoredSku};
 use flash_stores::redis::{Audited, Fence, StockError};
@@ -123,7 +123,7 @@ impl Reconcile {
             Err(StockError::Fenced(reason)) => reason,
             Err(error) => return Err(error.into()),
         };
-        if reason == format!("EPOCH {}", mark(fence.epoch)) {
+        if reason == format!("EPOCH {}", Mark::Blocked(fence.epoch)) {
             return Ok(Ok(Stock::Blocked));
         }
         if reason != "MISSING" {

@@ -11,7 +11,8 @@
 use super::judge::Report;
 use super::{Reconcile, ReconcileError};
 use crate::change::{Desk, Edit, Reached};
-use crate::settle::{finish, publish};
+use crate::clock::boot_ms;
+use crate::settle::{finish_covered, publish};
 use flash_core::ids::SkuId;
 use flash_core::limits::{SETTLE_TAKEOVER_MS, SWEEP_BATCH_MAX};
 use flash_core::reconcile::{Finding, Kind};
@@ -213,10 +214,20 @@ impl Reconcile {
         let acknowledged = publish(recorder, events).await;
         let settled: Vec<&Settlement> =
             taken.iter().zip(acknowledged).filter(|(_, acknowledged)| *acknowledged).map(|(one, _)| one).collect();
-        if !settled.is_empty() {
-            finish(&self.gate, &self.keys(sku_id), fence, &settled).await?;
+        if settled.is_empty() || !self.is_covered(fence).await? {
+            // Whatever has been recorded under an epoch that is over is judged by the next one.
+            return Ok(Vec::new());
         }
+        finish_covered(&self.gate, &self.keys(sku_id), fence, &settled).await?;
         Ok(settled.into_iter().map(|one| &one.hold).collect())
+    }
+
+    /// Whether a complete look at the epochs, begun now and over in less than D, shows this one open: a lease of our own.
+    async fn is_covered(&self, fence: &Fence) -> Result<bool, ReconcileError> {
+        let began_ms = boot_ms();
+        let open = self.rebuild.open_fence().await?;
+        let took = Duration::from_millis(boot_ms().saturating_sub(began_ms));
+        Ok(open.as_ref() == Some(fence) && took < self.options.parts.lease)
     }
 
     /// Gives Redis what MySQL says, through the change desk.

@@ -7,10 +7,11 @@
 
 mod status;
 
-pub(crate) use status::Status;
+pub(crate) use status::{Status, View};
 
 use crate::lane::Deciders;
-use crate::rebuild::{Need, Rebuild, RebuildError, RebuildOptions};
+use crate::rebuild::{Need, Reason, Rebuild, RebuildError, RebuildOptions};
+use flash_core::fence::judge::same_history;
 use flash_core::ids::Epoch;
 use std::sync::Arc;
 use std::time::Duration;
@@ -89,9 +90,14 @@ impl Recovery {
             return Some(reason);
         }
         // No answer, or a replica's, is no suspicion: there is no primary that could be filled.
-        let replid = gate.replid().await.ok()?;
-        (replid != fence.replid)
-            .then(|| format!("Redis has restarted or failed over since epoch {} was opened", fence.epoch))
+        let open = fence.open_epoch();
+        let mut primaries = gate.primaries().await.ok()?.into_values().collect();
+        if !same_history(&open, &primaries) {
+            // The primary that the epoch was opened with may be another of the servers.
+            gate.look_for(&fence).await;
+            primaries = gate.primaries().await.ok()?.into_values().collect();
+        }
+        (!same_history(&open, &primaries)).then(|| Reason::OtherHistory(open.epoch).to_string())
     }
 
     async fn repair(&self, suspicion: &str) -> Result<Repaired, RebuildError> {
@@ -104,7 +110,7 @@ impl Recovery {
 
     async fn repair_alone(&self, rebuild: &Rebuild, suspicion: &str) -> Result<Repaired, RebuildError> {
         let reason = match rebuild.inspect().await?.0 {
-            Need::Rebuild(reason) => reason,
+            Need::Rebuild(reason) => reason.to_string(),
             Need::Unblock(blocked) => {
                 self.status.looks_again();
                 let opened = rebuild.unblock(&blocked, |progress| self.status.note(&progress)).await?;

@@ -1,7 +1,7 @@
 //! What the coordinator of this process is doing, for `/stats` and `/metrics`.
 
 use crate::clock::boot_ms;
-use crate::rebuild::Progress;
+use crate::rebuild::{Progress, Step};
 use flash_core::ids::{Epoch, SkuId};
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -17,10 +17,16 @@ pub(crate) struct Status(Mutex<View>);
 pub(crate) struct View {
     /// What it is doing; `None` while all is well.
     pub(crate) step: Option<String>,
+    /// The step's number in `flash_core::fence::Step`, 1 to 8; 0 while all is well.
+    pub(crate) step_number: u8,
     /// Why it began, this time or the last.
     pub(crate) reason: Option<String>,
     /// Rebuilds that were finished by this process.
     pub(crate) rebuilds: u64,
+    /// Rebuilds that this process began and gave up.
+    pub(crate) failures: u64,
+    /// For how long the present one has been going on, in milliseconds.
+    pub(crate) running_ms: Option<u64>,
     /// How long the last one took, in milliseconds.
     pub(crate) last_took_ms: Option<u64>,
     /// The epoch it opened.
@@ -35,7 +41,9 @@ pub(crate) struct View {
 
 impl Status {
     pub(crate) fn view(&self) -> View {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        let mut view = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        view.running_ms = view.step.as_ref().map(|_| boot_ms().saturating_sub(view.began_ms));
+        view
     }
 
     fn change(&self, change: impl FnOnce(&mut View)) {
@@ -46,7 +54,8 @@ impl Status {
         self.change(|view| {
             view.began_ms = boot_ms();
             view.reason = Some(reason.to_owned());
-            view.step = Some("announcing".to_owned());
+            view.step = Some(Step::Announcing.as_str().to_owned());
+            view.step_number = Step::Announcing.number();
             view.blocked.clear();
         });
     }
@@ -58,9 +67,12 @@ impl Status {
 
     pub(super) fn note(&self, progress: &Progress) {
         let step = match progress {
-            Progress::Began(epoch) => format!("epoch {epoch}: closing the stock"),
+            Progress::Began(epoch) => format!("epoch {epoch}: {}", Step::Announcing.as_str()),
+            Progress::At(step) => {
+                self.change(|view| view.step_number = step.number());
+                step.as_str().to_owned()
+            }
             Progress::WaitingForLeases(wait) => format!("waiting {:.1} s for older leases to end", wait.as_secs_f64()),
-            Progress::Projecting => "projecting up to the fences".to_owned(),
             Progress::Loading { done, all } => format!("loading: {done} of {all} SKUs"),
             Progress::Blocked { sku_id, reason } => {
                 return self.change(|view| drop(view.blocked.insert(*sku_id, reason.clone())));
@@ -75,7 +87,7 @@ impl Status {
 
     pub(super) fn done(&self, epoch: Epoch) {
         self.change(|view| {
-            view.step = None;
+            (view.step, view.step_number) = (None, 0);
             view.last_error = None;
             view.rebuilds += 1;
             view.last_epoch = Some(epoch);
@@ -85,7 +97,9 @@ impl Status {
 
     pub(super) fn failed(&self, error: &str) {
         self.change(|view| {
-            view.step = None;
+            // An attempt that never began, since no lock or no server was to be had, is no failure of a rebuild.
+            view.failures += u64::from(view.step.is_some());
+            (view.step, view.step_number) = (None, 0);
             view.last_error = Some(error.to_owned());
         });
     }

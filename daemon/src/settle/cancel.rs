@@ -19,7 +19,7 @@ impl Settler<'_> {
         let cancelled = gate.cancel(&found.keys, &self.fence, order_id, user_id).await;
         match cancelled.map_err(|error| self.unsettled(&error))? {
             Cancel::Settling(settlement) if settlement.state == OrderState::Cancelled => {
-                crash::point("settle.begun");
+                crash::point("cancel.begun");
                 self.record(&found, settlement).await?;
                 self.told(false)
             }
@@ -48,9 +48,9 @@ impl Settler<'_> {
         if tokio::time::timeout(patience, recording).await.ok().as_deref() != Some(&[true]) {
             return Err(Refusal::SettlementUnknown);
         }
-        let (gate, keys, fence) = (deciders.gate.clone(), found.keys.clone(), Arc::clone(&self.fence));
+        let (deciders, keys, fence) = (Arc::clone(deciders), found.keys.clone(), Arc::clone(&self.fence));
         tokio::spawn(async move {
-            if let Err(error) = finish(&gate, &keys, &fence, &[&settlement]).await {
+            if let Err(error) = finish(&deciders, &keys, &fence, &[&settlement]).await {
                 tracing::debug!(%error, order = %settlement.hold.order_id, "left to a sweeper to finish");
             }
         });

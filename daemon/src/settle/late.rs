@@ -5,6 +5,7 @@
 
 use super::pay::is_by;
 use super::{Fated, Found, Settler, total_minor};
+use crate::crash;
 use flash_core::event::Order;
 use flash_core::ids::OrderId;
 use flash_core::order::OrderState;
@@ -25,7 +26,10 @@ impl Settler<'_> {
             None => Fate::Refunding(RefundReason::Expired),
         };
         match self.decide(payment, fate, Fate::Open).await? {
-            Fate::Rebooking(rebooked) => self.confirm_rebooked(found, rebooked, payment).await,
+            Fate::Rebooking(rebooked) => {
+                crash::point("late.decided");
+                self.confirm_rebooked(found, rebooked, payment).await
+            }
             // Decided before. Units that were reserved just now are nobody's and end like any unpaid hold.
             _ => self.refund(order, payment, RefundReason::Expired, Fate::Open).await,
         }
@@ -48,7 +52,9 @@ impl Settler<'_> {
         let mut reserved = gate.reserve(&batch).await.map_err(|error| self.unsettled(&error))?;
         match reserved.decisions.pop() {
             Some(Decision::Won(hold) | Decision::Replayed(hold)) => {
+                crash::point("late.reserved");
                 gate.keep_claims(found.sku_id, &[&hold]).await.map_err(|error| self.unsettled(&error))?;
+                crash::point("late.kept");
                 Ok(Some(hold.order_id))
             }
             Some(Decision::Kept(receipt)) => Ok(Some(receipt.order_id)),
@@ -71,6 +77,7 @@ impl Settler<'_> {
         let confirmed = gate.confirm(&again.keys, &self.fence, rebooked, payment).await;
         match confirmed.map_err(|error| self.unsettled(&error))? {
             Confirm::Settling(settlement) if is_by(&settlement, payment)? => {
+                crash::point("late.begun");
                 self.record(&again, settlement).await?;
                 self.told(Fated::Rebooked { order_id: rebooked, replayed: false })
             }

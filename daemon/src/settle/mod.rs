@@ -13,9 +13,10 @@ mod publish;
 mod refund;
 
 pub(crate) use fate::{Fated, Sender};
-pub(crate) use publish::{finish, publish};
+pub(crate) use publish::{finish, finish_covered, publish};
 
 use crate::app::{App, Shop};
+use crate::crash;
 use crate::http::may_still_come;
 use flash_core::event::Order;
 use flash_core::ids::{OrderId, SkuId};
@@ -111,6 +112,7 @@ impl<'a> Settler<'a> {
 
     /// The lease rule: what was decided under an epoch may be told only while it is surely the open one.
     fn told<T>(&self, answer: T) -> Result<T, Refusal> {
+        crash::point("settle.answered");
         if self.shop.deciders.lease.covers(self.fence.epoch) { Ok(answer) } else { Err(Refusal::SettlementUnknown) }
     }
 }

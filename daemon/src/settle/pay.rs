@@ -44,7 +44,10 @@ impl Settler<'_> {
                 let order = self.row(order_id).await?.order;
                 self.refund(&order, &payment, RefundReason::Amount, Fate::Open).await
             }
-            Fate::Open => self.confirm(&found, &payment, sender).await,
+            Fate::Open => {
+                crash::point("pay.registered");
+                self.confirm(&found, &payment, sender).await
+            }
         }
     }
 
@@ -77,7 +80,7 @@ impl Settler<'_> {
         let order = order_of(&settlement.hold, found.sku_id);
         match settlement.state {
             OrderState::Confirmed if is_by(&settlement, payment)? => {
-                crash::point("settle.begun");
+                crash::point("pay.begun");
                 self.record(found, settlement).await?;
                 self.told(Fated::Confirmed { replayed: false })
             }

@@ -1,6 +1,7 @@
 //! Recording settlements, and finishing them once the log has them.
 
 use crate::crash;
+use crate::lane::Deciders;
 use flash_core::event::Event;
 use flash_core::ids::OrderId;
 use flash_core::payment::PaymentId;
@@ -12,6 +13,7 @@ use tokio::sync::oneshot;
 /// Hands events to the log, in order, and waits for the fate of each: whether it was acknowledged. No answer is "no".
 pub(crate) async fn publish(recorder: &Recorder, events: impl Iterator<Item = (OrderId, Event)>) -> Vec<bool> {
     let handed: Vec<_> = events.map(|(order_id, event)| hand_over(recorder, order_id, &event)).collect();
+    crash::point("settle.queued");
     let mut acknowledged = Vec::with_capacity(handed.len());
     for fate in handed {
         acknowledged.push(matches!(fate.await, Ok(Delivery::Acknowledged { .. })));
@@ -37,9 +39,30 @@ fn hand_over(recorder: &Recorder, order_id: OrderId, event: &Event) -> oneshot::
 /// Finishes settlements that the log has: returns Redis' clock at the end, in milliseconds since 1970. The fate of a payment
 /// is written first: whoever finds the order gone must be able to find out that this payment was it.
 ///
+/// Only while the lease covers the epoch, as if it were told to a buyer: then no newer fence can stand before the events, and
+/// they count. Else the units of an order whose end is void would be sold again, by a Redis that nobody else reaches, before
+/// another partition is fenced. `None`: the lease did not cover it; a sweeper takes over what is left, if anything is.
+///
 /// # Errors
 /// [`StockError`]; a sweeper takes over what is left.
 pub(crate) async fn finish(
+    deciders: &Deciders,
+    keys: &SkuKeys,
+    fence: &Fence,
+    settled: &[&Settlement],
+) -> Result<Option<u64>, StockError> {
+    if !deciders.lease.covers(fence.epoch) {
+        return Ok(None);
+    }
+    finish_covered(&deciders.gate, keys, fence, settled).await.map(Some)
+}
+
+/// [`finish`] for a caller that has no lease to ask and has looked at the epochs itself: begun after the log had acknowledged the
+/// events, and less than D ago, a complete look showed the epoch open.
+///
+/// # Errors
+/// [`StockError`]; a sweeper takes over what is left.
+pub(crate) async fn finish_covered(
     gate: &Gate,
     keys: &SkuKeys,
     fence: &Fence,

@@ -1,6 +1,7 @@
 //! Money that bought nothing: one word about it in the register, one event in the log.
 
 use super::{Fated, Settler, publish};
+use crate::crash;
 use flash_core::event::{Body, Event, Order};
 use flash_core::outcome::Refusal;
 use flash_core::payment::{Payment, RefundReason};
@@ -42,7 +43,7 @@ impl Settler<'_> {
     pub(super) async fn decide(&self, payment: &Payment, fate: Fate, instead_of: Fate) -> Result<Fate, Refusal> {
         let gate = &self.shop.deciders.gate;
         let (payment_id, paid_order) = (&payment.payment_id, payment.paid_order);
-        let decided = gate.propose(self.fence.epoch, payment_id, paid_order, fate, instead_of).await;
+        let decided = gate.propose(&self.fence, payment_id, paid_order, fate, instead_of).await;
         match decided.map_err(|error| self.unsettled(&error))? {
             Register::Fate(fate) => Ok(fate),
             Register::Other(order_id) => Err(Refusal::PaymentReused { order_id }),
@@ -52,6 +53,7 @@ impl Settler<'_> {
     async fn record_refund(&self, order: &Order, payment: &Payment, reason: RefundReason) -> Result<Fated, Refusal> {
         let deciders = &self.shop.deciders;
         let at_ms = deciders.gate.now_ms().await.map_err(|error| self.unsettled(&error))?;
+        crash::point("refund.decided");
         let body = Body::Refund { order: order.clone(), payment: payment.clone(), reason };
         let event = Event { epoch: self.fence.epoch, at_ms, body };
         let recording = publish(&deciders.recorder, std::iter::once((order.order_id, event)));
@@ -59,6 +61,7 @@ impl Settler<'_> {
         if tokio::time::timeout(patience, recording).await.ok().as_deref() != Some(&[true]) {
             return Err(Refusal::SettlementUnknown);
         }
+        crash::point("refund.recorded");
         self.remember(payment, Fate::Refunded(reason));
         tracing::warn!(payment = %payment.payment_id, order = %order.order_id, reason = reason.as_str(), "a payment is to be given back");
         self.told(Fated::Refund { reason })
@@ -68,6 +71,10 @@ impl Settler<'_> {
     pub(super) fn remember(&self, payment: &Payment, fate: Fate) {
         let (gate, epoch) = (self.shop.deciders.gate.clone(), self.fence.epoch);
         let (payment_id, order_id) = (payment.payment_id.clone(), payment.paid_order);
-        tokio::spawn(async move { gate.write_fates(epoch, &[(&payment_id, order_id, fate)]).await });
+        tokio::spawn(async move {
+            let written = gate.write_fates(epoch, &[(&payment_id, order_id, fate)]).await;
+            crash::point("refund.remembered");
+            written
+        });
     }
 }

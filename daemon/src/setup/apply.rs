@@ -2,6 +2,7 @@
 //! topics, definitions, and stock last.
 
 use super::{Plan, SetupError, SetupOptions};
+use crate::crash;
 use crate::rebuild::{self, Need, Rebuild, RebuildError, SkuStock};
 use flash_core::ids::SkuId;
 use flash_core::sale::Sku;
@@ -57,17 +58,20 @@ pub async fn apply(
     if plan.migrate {
         progress(SetupProgress::Schema);
         migrate::apply(&options.parts.mysql).await?;
+        crash::point("setup.migrated");
     }
     if !plan.topics.is_empty() {
         progress(SetupProgress::Topics);
         let created = admin::create(&options.parts.kafka, &plan.topics).await?;
         let bare = created.into_iter().filter(|(_, created)| *created == Created::WithoutConfig);
+        crash::point("setup.topics");
         report.topics_without_config = bare.map(|(name, _)| name).collect();
     }
     let db = Db::open(&options.parts.mysql);
     let written = write_skus(&db, options, &plan.skus, &progress).await;
     db.close().await;
     written?;
+    crash::point("setup.written");
     fill(options, &progress).await?;
     Ok(report)
 }

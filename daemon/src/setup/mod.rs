@@ -11,11 +11,10 @@ mod plan;
 pub use apply::{SetupProgress, SetupReport, apply};
 pub use plan::{Action, Item, Kind, Plan};
 
-use crate::rebuild::{Need, Rebuild, RebuildError, RebuildOptions};
+use crate::rebuild::{Need, Reason, Rebuild, RebuildError, RebuildOptions};
 use flash_core::ids::SkuId;
 use flash_core::limits::SKUS_MAX;
 use flash_core::sale::{Sku, SkuError};
-use flash_stores::kafka::epochs::EpochTopicError;
 use flash_stores::kafka::{KafkaError, admin};
 use flash_stores::mysql::author::Author;
 use flash_stores::mysql::author::AuthorError;
@@ -101,10 +100,8 @@ impl SetupError {
     pub const fn is_unreachable(&self) -> bool {
         match self {
             Self::MySql(error) | Self::Schema(SchemaError::MySql(error)) => error.is_outage(),
-            Self::Stock(RebuildError::MySql(error)) => error.is_outage(),
+            Self::Stock(error) => error.is_unreachable(),
             Self::Kafka(_) => true,
-            Self::Stock(RebuildError::Kafka(_) | RebuildError::Stock(_) | RebuildError::Append(_)) => true,
-            Self::Stock(RebuildError::Epochs(error)) => !matches!(error, EpochTopicError::Malformed { .. }),
             _ => false,
         }
     }
@@ -129,7 +126,7 @@ pub async fn inspect(options: &SetupOptions) -> Result<Plan, SetupError> {
     let need = if has_tables && topics.len() == names.len() {
         Rebuild::connect(options.parts.clone()).await?.inspect().await?.0
     } else {
-        Need::Rebuild("nothing was loaded yet".into())
+        Need::Rebuild(Reason::NotSetUp)
     };
     Plan::new(options, Found { schema, required, topics, stored, need })
 }

@@ -42,7 +42,9 @@ impl Sweep {
                     return None;
                 }
             };
-            crash::point("sweep.taken");
+            if !due.taken.is_empty() {
+                crash::point("sweep.taken");
+            }
             let (full, pause_ms) = (due.taken.len() >= most, pause_ms(&due, takeover_ms));
             if let Some(kept) = places.split(due.taken.len()) {
                 self.settle(fence, due.taken, kept);
@@ -80,8 +82,9 @@ impl Sweep {
             if settled.is_empty() {
                 return;
             }
-            match finish(&deciders.gate, &keys, &fence, &settled).await {
-                Ok(now_ms) => settled.iter().for_each(|one| meter(&deciders, one, now_ms)),
+            match finish(&deciders, &keys, &fence, &settled).await {
+                Ok(None) => tracing::debug!(sku = %sku_id, "the lease has ended; whoever has one takes them over"),
+                Ok(Some(now_ms)) => settled.iter().for_each(|one| meter(&deciders, one, now_ms)),
                 Err(error) => tracing::warn!(sku = %sku_id, %error, "not finished; they will be taken over"),
             }
             drop(places);

@@ -12,6 +12,7 @@ use flash_tests::PATIENCE;
 use flash_tests::backends::Own;
 use flash_tests::buyer::Purchase;
 use flash_tests::eventually;
+use flash_tests::operator::Ran;
 use flash_tests::site::{AUDITED, Site, ticket};
 use flashd::projector::{Projector, ProjectorOptions};
 use std::time::Duration;
@@ -26,7 +27,7 @@ async fn orphans(site: &Site, sku_id: u64, buyers: &[u64]) -> Vec<Hold> {
     gate.wait_connected(PATIENCE).await.unwrap();
     let keys = site.keys(sku_id);
     let epoch: u64 = site.redis(&["HGET", &keys.stock, "epoch"]).await;
-    let fence = Fence { epoch: Epoch(epoch), replid: gate.replid().await.unwrap() };
+    let fence = Fence { epoch: Epoch(epoch), replids: gate.primaries().await.unwrap().values().collect() };
     let ask = |user: &u64| Ask {
         user_id: UserId::new(*user),
         quantity: 2,
@@ -87,7 +88,7 @@ async fn orphans_come_back_and_a_buyer_who_asks_again_loses_nothing() {
     assert_eq!(reconcile.fix(&report, &author()).await.unwrap().len(), 3, "an old report is harmless");
     assert_eq!(reconcile.fix(&clean, &author()).await.unwrap(), []);
     assert_eq!(site.stock(1).await.counters.seq, seq);
-    let (exit, stdout, stderr) = site.flashctl(&["reconcile", "--fix", "--yes", "--why", "again"]).await;
+    let Ran { exit, stdout, stderr } = site.flashctl(&["reconcile", "--fix", "--yes", "--why", "again"], None).await;
     assert_eq!(exit, 0, "{stdout}{stderr}");
     assert!(stdout.contains("nothing to repair, 0 left to you"), "{stdout}");
     assert!(sold.order_id > 0);

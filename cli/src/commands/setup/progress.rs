@@ -1,4 +1,4 @@
-//! Progress of a setup: a bar on a terminal, otherwise a line per step and every ten per cent. All on stderr.
+//! Progress of a setup, or of filling Redis alone: a bar on a terminal, otherwise a line per step and every ten per cent. All on stderr.
 
 use std::{
     cell::Cell,
@@ -14,7 +14,7 @@ use crate::terminal::Terminal;
 const COUNTED_MIN: usize = 100;
 
 /// The view.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     terminal: Terminal,
     bar: Option<ProgressBar>,
     /// What was told last, where there is no bar: the words and the tenth.
@@ -22,7 +22,7 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    pub(super) fn new(terminal: Terminal) -> Self {
+    pub(crate) fn new(terminal: Terminal) -> Self {
         let bar = io::stderr().is_terminal().then(|| {
             let bar = ProgressBar::new(0);
             // A wrong template would only cost the looks of the bar.
@@ -34,35 +34,38 @@ impl Progress {
         Self { terminal, bar, told: Cell::new(("", 0)) }
     }
 
-    pub(super) fn show(&self, step: &SetupProgress) {
+    pub(crate) fn show(&self, step: &SetupProgress) {
         match step {
             SetupProgress::Schema => self.step("migrating the schema"),
             SetupProgress::Topics => self.step("creating topics"),
             SetupProgress::Skus { done, all } => self.count("writing SKUs", *done, *all),
-            SetupProgress::Stock(rebuild::Progress::Began(_)) => self.step("filling Redis under a new epoch"),
-            SetupProgress::Stock(rebuild::Progress::WaitingForLeases(lease)) => {
-                self.terminal_line(&format!("waiting {} ms for leases of the last epoch to end", lease.as_millis()));
+            SetupProgress::Stock(step) => self.stock(step),
+        }
+    }
+
+    /// A step of filling Redis.
+    pub(crate) fn stock(&self, step: &rebuild::Progress) {
+        match step {
+            rebuild::Progress::Began(epoch) => self.step(&format!("filling Redis under epoch {epoch}")),
+            rebuild::Progress::At(rebuild::Step::Closing) => self.step("closing every SKU"),
+            rebuild::Progress::At(rebuild::Step::Projecting) => self.step("applying the log to MySQL"),
+            rebuild::Progress::At(_) => {}
+            rebuild::Progress::WaitingForLeases(lease) => {
+                self.step(&format!("waiting {} ms for leases of older epochs to end", lease.as_millis()));
             }
-            SetupProgress::Stock(rebuild::Progress::Projecting) => self.step("applying the log to MySQL"),
-            SetupProgress::Stock(rebuild::Progress::Loading { done, all }) => self.count("loading stock", *done, *all),
-            SetupProgress::Stock(rebuild::Progress::Blocked { sku_id, reason }) => {
-                self.terminal_line(&format!("SKU {sku_id} stays closed: {reason}"));
+            rebuild::Progress::Loading { done, all } => self.count("loading stock", *done, *all),
+            rebuild::Progress::Blocked { sku_id, reason } => {
+                self.step(&format!("SKU {sku_id} stays closed: {reason}"));
             }
-            SetupProgress::Stock(rebuild::Progress::Opened(epoch)) => {
-                self.terminal_line(&format!("epoch {epoch} is open"));
-            }
+            rebuild::Progress::Opened(epoch) => self.step(&format!("epoch {epoch} is open")),
         }
     }
 
     /// Clears the bar.
-    pub(super) fn done(&self) {
+    pub(crate) fn done(&self) {
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }
-    }
-
-    fn step(&self, what: &'static str) {
-        self.terminal_line(what);
     }
 
     fn count(&self, what: &'static str, done: usize, all: usize) {
@@ -81,7 +84,7 @@ impl Progress {
         }
     }
 
-    fn terminal_line(&self, text: &str) {
+    fn step(&self, text: &str) {
         let line = self.terminal.dim(text);
         match &self.bar {
             // Above the bar instead of through it.

@@ -1,9 +1,13 @@
 //! What the stock of one SKU is asked and answers. The deciding is done by the scripts in `lua/` inside Redis;
-//! [`StockModel`] is their oracle.
+//! [`StockModel`] is their oracle, [`ModelServer`] that of the guards they begin with.
 
+mod fill;
 mod model;
+mod server;
 
+pub use fill::{Filling, Oversold};
 pub use model::StockModel;
+pub use server::ModelServer;
 
 use crate::ids::{OrderId, ReservationId, UserId};
 

@@ -3,7 +3,8 @@
 //! It follows their rules in plain Rust. Random sequences run against both and must agree after every step. The daemon
 //! itself never decides from it.
 
-use super::{Ask, Counters, Decision, Hold, Terms};
+use super::fill::{Filling, Oversold};
+use super::{Ask, Counters, Decision, Hold, Receipt, Terms};
 use crate::ids::{Epoch, OrderId, UserId};
 use crate::limits::{IDEMPOTENCY_TTL_MS, RATE_BURST, RATE_PER_SECOND};
 use crate::order::OrderState;
@@ -29,7 +30,7 @@ struct KeyAnswer {
     quantity: u32,
     until_ms: u64,
     /// How the order was settled, once that is finished.
-    settled: Option<Settlement>,
+    settled: Option<(OrderState, Receipt)>,
 }
 
 /// A settlement under way, and when it was begun or last taken over.
@@ -66,6 +67,43 @@ impl StockModel {
             buyers: BTreeMap::new(),
             keys: BTreeMap::new(),
         }
+    }
+
+    /// A SKU filled from the truth: its orders as the log has them, by the rules of [`Filling`].
+    ///
+    /// # Errors
+    /// [`Oversold`].
+    pub fn filled(
+        epoch: Epoch,
+        terms: Terms,
+        orders: impl IntoIterator<Item = (Hold, OrderState)>,
+        now_ms: u64,
+    ) -> Result<Self, Oversold> {
+        let mut model = Self::new(epoch, terms);
+        let mut filling = Filling::default();
+        for (hold, state) in orders {
+            filling.add(hold.user_id, hold.quantity, hold.seq, state);
+            let until_ms = hold.reserved_at_ms + IDEMPOTENCY_TTL_MS;
+            if until_ms > now_ms {
+                filling.know(hold.user_id);
+                let settled = (state != OrderState::Reserved).then(|| (state, hold.receipt()));
+                let answer = KeyAnswer { order_id: hold.order_id, quantity: hold.quantity, until_ms, settled };
+                model.keys.insert((hold.user_id, hold.idempotency_key.clone()), answer);
+            }
+            if state == OrderState::Reserved {
+                model.holds.insert(hold.order_id, hold);
+            }
+        }
+        model.counters = filling.counters(terms.capacity)?;
+        let full = Bucket { milli_tokens: u64::from(RATE_BURST) * 1000, at_ms: now_ms };
+        model.buyers = filling.buyers().map(|(user_id, units)| (user_id, Buyer { units, bucket: full })).collect();
+        Ok(model)
+    }
+
+    /// The epoch it was filled under.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
     }
 
     /// The counters now.
@@ -135,9 +173,9 @@ impl StockModel {
             return Some(Decision::KeyReused);
         }
         if let Some(settled) = &answer.settled {
-            return Some(match settled.state {
-                OrderState::Confirmed => Decision::Kept(settled.hold.receipt()),
-                OrderState::Cancelled => Decision::Cancelled,
+            return Some(match settled {
+                (OrderState::Confirmed, receipt) => Decision::Kept(*receipt),
+                (OrderState::Cancelled, _) => Decision::Cancelled,
                 _ => Decision::Expired,
             });
         }
@@ -265,7 +303,7 @@ impl StockModel {
         }
         let key = (hold.user_id, hold.idempotency_key.clone());
         if let Some(answer) = self.keys.get_mut(&key).filter(|answer| answer.order_id == order_id) {
-            answer.settled = Some(settlement);
+            answer.settled = Some((settlement.state, hold.receipt()));
         }
         true
     }

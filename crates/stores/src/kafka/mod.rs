@@ -4,9 +4,11 @@ pub mod admin;
 pub mod append;
 pub mod consumer;
 pub mod dead_letter;
+pub mod describe;
 pub mod epochs;
 pub mod producer;
 mod settings;
+pub mod trace;
 
 pub use settings::KafkaSettings;
 

@@ -29,6 +29,15 @@ impl NamedLock {
         Ok((taken == Some(1)).then_some(Self { connection }))
     }
 
+    /// The host whose connection holds the lock; `None` if nobody does.
+    ///
+    /// # Errors
+    /// [`MySqlError`].
+    pub async fn holder(db: &Db, name: &str) -> Result<Option<String>, MySqlError> {
+        let sql = format!("SELECT host FROM information_schema.processlist WHERE id = IS_USED_LOCK({NAME})");
+        Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(name).fetch_optional(db.pool()).await?)
+    }
+
     /// Gives the lock back at once.
     pub async fn release(self) {
         // A connection that cannot say goodbye is noticed by the server anyway.

@@ -10,6 +10,7 @@ pub mod changes;
 pub mod dead_letters;
 pub mod epochs;
 mod error;
+pub mod health;
 mod insert;
 pub mod lock;
 pub mod migrate;
@@ -22,6 +23,7 @@ pub mod reconcile;
 mod settings;
 pub mod sku_lock;
 pub mod skus;
+pub mod trace;
 
 pub use error::{MySqlError, is_outage};
 pub use settings::MySqlSettings;

@@ -53,7 +53,7 @@ impl Gate {
     pub async fn audit(&self, keys: &SkuKeys, fence: &Fence) -> Result<Audited, StockError> {
         let mut call = Call::new(&AUDIT, 5);
         call.arg(&keys.stock).arg(&keys.holds).arg(&keys.hold).arg(&keys.closing).arg(&keys.closings);
-        call.arg(fence.epoch.0).arg(&fence.replid).arg(ADDED_UP_MAX);
+        call.arg(fence.epoch.0).arg(fence.replids.as_str()).arg(ADDED_UP_MAX);
         let mut reply = Reply::open(self.run(&call).await?)?;
         if text(&reply.next()?) != Some("OK") {
             return Err(unexpected("audit"));
@@ -144,7 +144,7 @@ impl Gate {
         let mut call = Call::new(&CLAIM, 6);
         call.arg(&keys.stock).arg(&keys.holds).arg(&keys.hold).arg(&keys.closing).arg(&keys.closings);
         call.arg(keys.answer(orphan.user_id, &orphan.idempotency_key));
-        call.arg(fence.epoch.0).arg(&fence.replid);
+        call.arg(fence.epoch.0).arg(fence.replids.as_str());
         call.arg("early").arg(orphan.order_id.get()).arg(orphan.seq).arg(since_ms);
         let mut reply = Reply::open(self.run(&call).await?)?;
         match text(&reply.next()?) {

@@ -1,20 +1,24 @@
-//! One multiplexed connection to the Redis primary that heals itself.
+//! The gate: finds the connection that a call has to go over, whatever Redis looks like.
 //!
-//! After any time-out or lost connection the connection is given up at once and calls are refused without being sent
-//! (that is the breaker), until a new connection has answered a PING. So one slow Redis costs one batch per lane its
-//! answer, not every purchase its patience.
+//! Never sends anything twice: what a call that failed may have done is for its caller to say (see [`StockError`]).
 
-use super::StockError;
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, RedisResult};
+use super::address::Topology;
+use super::cluster::{Cluster, Map};
+use super::link::Link;
+use super::scripts::Call;
+use super::{Fence, StockError, search};
+use flash_core::epoch::SINGLE_PRIMARY;
+use redis::{Cmd, Pipeline, Value};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::sync::{Notify, watch};
+use tokio::task::JoinSet;
 
 /// How the gate is reached.
 #[derive(Debug, Clone)]
 pub struct GateSettings {
-    /// `redis://[user:password@]host:port[/db]`.
+    /// `redis://[user:password@]host:port[/db]`: one server. `redis://[…]host:port,host:port…[/db]`: the primary among
+    /// several. `redis-cluster://[…]host:port,…`: the cluster that these nodes belong to.
     pub url: String,
     /// Prefix of all keys; may be empty.
     pub namespace: String,
@@ -22,30 +26,19 @@ pub struct GateSettings {
     pub timeout: Duration,
 }
 
-/// First and longest pause between attempts to connect.
-const RECONNECT_PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
-
-#[derive(Clone)]
-struct Line {
-    connection: MultiplexedConnection,
-    generation: u64,
-}
-
 /// A cheap, shared handle to the gate.
 #[derive(Clone)]
 pub struct Gate {
-    line: watch::Receiver<Result<Line, String>>,
-    broken: Arc<watch::Sender<u64>>,
+    way: Way,
     namespace: Arc<str>,
-    _keeper: Arc<StopOnDrop>,
 }
 
-struct StopOnDrop(Arc<Notify>);
-
-impl Drop for StopOnDrop {
-    fn drop(&mut self) {
-        self.0.notify_one();
-    }
+#[derive(Clone)]
+enum Way {
+    /// One primary.
+    Single(Link),
+    /// One primary per slot.
+    Cluster(Cluster),
 }
 
 impl Gate {
@@ -55,13 +48,11 @@ impl Gate {
     /// # Errors
     /// If the URL cannot be read.
     pub fn new(settings: &GateSettings) -> Result<Self, StockError> {
-        let client = Client::open(settings.url.as_str()).map_err(|error| StockError::NotSent(error.to_string()))?;
-        let (line_out, line) = watch::channel(Err("not connected yet".to_owned()));
-        let (broken, broken_in) = watch::channel(0);
-        let stop = Arc::new(Notify::new());
-        let keeper = Arc::new(StopOnDrop(Arc::clone(&stop)));
-        tokio::spawn(keep_connected(client, settings.timeout, line_out, broken_in, stop));
-        Ok(Self { line, broken: Arc::new(broken), namespace: settings.namespace.as_str().into(), _keeper: keeper })
+        let way = match Topology::read(&settings.url).map_err(StockError::NotSent)? {
+            Topology::Candidates(servers) => Way::Single(Link::start(servers, settings.timeout)),
+            Topology::Cluster(seeds) => Way::Cluster(Cluster::start(seeds, settings.timeout)),
+        };
+        Ok(Self { way, namespace: settings.namespace.as_str().into() })
     }
 
     /// The prefix of all keys.
@@ -70,136 +61,149 @@ impl Gate {
         &self.namespace
     }
 
-    /// Whether calls are sent at the moment; the error says why not.
+    /// Whether calls are sent at the moment, in a cluster: to any primary; the error says why not.
     ///
     /// # Errors
     /// The reason for which there is no connection.
     pub fn connected(&self) -> Result<(), String> {
-        self.line.borrow().as_ref().map(|_| ()).map_err(Clone::clone)
+        match &self.way {
+            Way::Single(link) => link.connected(),
+            Way::Cluster(cluster) => self.any(&cluster.map()).map(drop).map_err(|error| error.to_string()),
+        }
     }
 
-    /// Waits until there is a connection, at most `patience`.
+    /// Waits until there is a connection, in a cluster: to every primary; at most `patience`.
     ///
     /// # Errors
     /// [`StockError::NotSent`] with the last reason.
     pub async fn wait_connected(&self, patience: Duration) -> Result<(), StockError> {
-        let mut line = self.line.clone();
-        let connected = tokio::time::timeout(patience, line.wait_for(Result::is_ok)).await.is_ok();
-        if connected { Ok(()) } else { self.connected().map_err(StockError::NotSent) }
+        match &self.way {
+            Way::Single(link) => link.wait_connected(patience).await,
+            Way::Cluster(cluster) => cluster.wait_connected(patience).await,
+        }
     }
 
-    /// Runs one call. If its outcome is unknown the connection is given up.
-    pub(super) async fn run(&self, call: &super::scripts::Call) -> Result<redis::Value, StockError> {
-        let mut line = self.line()?;
-        let result = call.run(&mut line.connection).await;
-        if matches!(result, Err(StockError::Unknown(_))) {
-            self.give_up(line.generation);
+    /// The replication id of every primary, by its name. Without a cluster there is one.
+    ///
+    /// # Errors
+    /// [`StockError::NotSent`] without a connection, or if slots of a cluster have no primary; [`StockError::Refused`] on a
+    /// replica; [`StockError::Unknown`] else.
+    pub async fn primaries(&self) -> Result<BTreeMap<String, String>, StockError> {
+        let cluster = match &self.way {
+            Way::Single(link) => return Ok(BTreeMap::from([(SINGLE_PRIMARY.to_owned(), replid(link).await?)])),
+            Way::Cluster(cluster) => cluster,
+        };
+        let map = cluster.fresh_map().await;
+        map.is_whole()?;
+        let mut asked = JoinSet::new();
+        for (name, link) in map.primaries.iter().cloned() {
+            asked.spawn(async move { replid(&link).await.map(|replid| (name, replid)) });
+        }
+        let mut primaries = BTreeMap::new();
+        while let Some(one) = asked.join_next().await {
+            primaries.extend([one.map_err(|died| StockError::Unknown(died.to_string()))??]);
+        }
+        Ok(primaries)
+    }
+
+    /// Makes sure that the gate leads to the primary that an epoch was opened with, if there are several to choose from and it
+    /// can be reached.
+    pub async fn look_for(&self, fence: &Fence) {
+        if let Way::Single(link) = &self.way {
+            link.look_for(fence).await;
+        }
+    }
+
+    /// Runs one call where its key is.
+    pub(super) async fn run(&self, call: &Call) -> Result<Value, StockError> {
+        let link = self.link(call.key())?;
+        let result = link.run(call).await;
+        if !result.as_ref().is_ok_and(|reply| !super::reply::is_fenced(reply)) {
+            self.doubt();
         }
         result
     }
 
-    /// The connection, unless it has been given up already.
-    fn line(&self) -> Result<Line, StockError> {
-        let line = self.line.borrow().clone().map_err(StockError::NotSent)?;
-        if *self.broken.borrow() >= line.generation {
-            return Err(StockError::NotSent("the last call was not answered".to_owned()));
+    /// Sends a plain read command where its key is, or anywhere if it has none.
+    pub(super) async fn query(&self, command: &Cmd) -> Result<Value, StockError> {
+        let link = self.link(first_argument(command))?;
+        let result = link.query(command).await;
+        if result.is_err() {
+            self.doubt();
         }
-        Ok(line)
+        result
     }
 
-    /// Has the connection made anew, unless somebody already did.
-    fn give_up(&self, generation: u64) {
-        self.broken.send_if_modified(|broken| {
-            let newer = *broken < generation;
-            *broken = generation.max(*broken);
-            newer
-        });
-    }
-
-    /// Sends a plain read command.
-    pub(super) async fn query(&self, command: &redis::Cmd) -> Result<redis::Value, StockError> {
-        let mut line = self.line()?;
-        let reply = line.connection.send_packed_command(command).await.and_then(redis::Value::extract_error);
-        reply.map_err(|error| StockError::Unknown(error.to_string()))
-    }
-
-    /// Sends several commands at once and returns their replies. Without an answer the connection is given up.
-    pub(super) async fn pipeline(
-        &self,
-        commands: &redis::Pipeline,
-        count: usize,
-    ) -> Result<Vec<redis::Value>, StockError> {
-        let mut line = self.line()?;
-        let replies = line.connection.send_packed_commands(commands, 0, count).await;
-        let replies = replies.and_then(|values| values.into_iter().map(redis::Value::extract_error).collect());
-        replies.map_err(|error: redis::RedisError| {
-            self.give_up(line.generation);
-            StockError::Unknown(error.to_string())
-        })
-    }
-
-    /// The replication id of the server, if it is a primary.
-    ///
-    /// # Errors
-    /// [`StockError::NotSent`] without a connection, [`StockError::Refused`] on a replica, [`StockError::Unknown`] else.
-    pub async fn replid(&self) -> Result<String, StockError> {
-        let reply = self.query(redis::cmd("INFO").arg("replication")).await?;
-        let info: String = redis::from_redis_value(reply).map_err(|error| StockError::Unknown(error.to_string()))?;
-        let field =
-            |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(|value| value.trim().to_owned());
-        match (field("role:").as_deref(), field("master_replid:")) {
-            (Some("master"), Some(replid)) => Ok(replid),
-            (role, _) => Err(StockError::Refused(format!("not a primary: role {}", role.unwrap_or("unknown")))),
-        }
-    }
-}
-
-async fn keep_connected(
-    client: Client,
-    timeout: Duration,
-    line: watch::Sender<Result<Line, String>>,
-    mut broken: watch::Receiver<u64>,
-    stop: Arc<Notify>,
-) {
-    let mut generation = 0;
-    loop {
-        generation += 1;
-        let connection = tokio::select! {
-            () = stop.notified() => return,
-            connection = connect(&client, timeout, &line) => connection,
+    /// Sends several commands at once, each where its key is, and returns their replies in order. Whatever goes wrong, some
+    /// of them may have been done.
+    pub(super) async fn pipeline(&self, commands: &Pipeline, count: usize) -> Result<Vec<Value>, StockError> {
+        let cluster = match &self.way {
+            Way::Single(link) => return link.pipeline(commands, count).await,
+            Way::Cluster(cluster) => cluster,
         };
-        let _ = line.send_replace(Ok(Line { connection, generation }));
-        tokio::select! {
-            () = stop.notified() => return,
-            gone = broken.wait_for(|given_up| *given_up >= generation) => if gone.is_err() { return },
+        let map = cluster.map();
+        let mut parts: BTreeMap<usize, (Vec<usize>, Pipeline)> = BTreeMap::new();
+        for (index, command) in commands.cmd_iter().enumerate() {
+            let (indexes, part) = parts.entry(map.place_of(first_argument(command).unwrap_or_default())?).or_default();
+            indexes.push(index);
+            part.add_command(command.clone());
         }
-        tracing::warn!(generation, "Redis gave no answer; the connection is given up and made anew");
-        let _ = line.send_replace(Err("the last call was not answered".to_owned()));
+        let mut sent = JoinSet::new();
+        for (place, (indexes, part)) in parts {
+            let link = map.primaries[place].1.clone();
+            sent.spawn(async move { link.pipeline(&part, indexes.len()).await.map(|replies| (indexes, replies)) });
+        }
+        let mut all = vec![Value::Nil; count];
+        while let Some(part) = sent.join_next().await {
+            let part = part.map_err(|died| StockError::Unknown(died.to_string())).flatten();
+            let (indexes, replies) = part.inspect_err(|_| self.doubt())?;
+            indexes.into_iter().zip(replies).for_each(|(index, reply)| all[index] = reply);
+        }
+        Ok(all)
     }
-}
 
-async fn connect(
-    client: &Client,
-    timeout: Duration,
-    line: &watch::Sender<Result<Line, String>>,
-) -> MultiplexedConnection {
-    let config = AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
-    let (mut pause, longest) = RECONNECT_PAUSES;
-    loop {
-        match try_connect(client, &config).await {
-            Ok(connection) => return connection,
-            Err(error) => {
-                tracing::debug!(%error, "Redis cannot be reached");
-                let _ = line.send_replace(Err(error.to_string()));
+    /// The connection for a key; any, for no key.
+    fn link(&self, key: Option<&[u8]>) -> Result<Link, StockError> {
+        match (&self.way, key) {
+            (Way::Single(link), _) => Ok(link.clone()),
+            (Way::Cluster(cluster), None) => self.any(&cluster.map()),
+            (Way::Cluster(cluster), Some(key)) => {
+                let map = cluster.map();
+                map.place_of(key).map(|place| map.primaries[place].1.clone()).inspect_err(|_| cluster.doubt())
             }
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(longest);
+    }
+
+    /// A connection to any primary of a cluster, if possible to one that answers.
+    fn any(&self, map: &Map) -> Result<Link, StockError> {
+        let mut reasons = Vec::new();
+        for (name, link) in &map.primaries {
+            match link.connected() {
+                Ok(()) => return Ok(link.clone()),
+                Err(reason) => reasons.push(format!("{name}: {reason}")),
+            }
+        }
+        map.place_of(&[])?;
+        Err(StockError::NotSent(reasons.join("; ")))
+    }
+
+    fn doubt(&self) {
+        if let Way::Cluster(cluster) = &self.way {
+            cluster.doubt();
+        }
     }
 }
 
-async fn try_connect(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<MultiplexedConnection> {
-    let mut connection = client.get_multiplexed_async_connection_with_config(config).await?;
-    redis::cmd("PING").query_async::<String>(&mut connection).await?;
-    Ok(connection)
+async fn replid(link: &Link) -> Result<String, StockError> {
+    let reply = link.query(redis::cmd("INFO").arg("replication")).await?;
+    let info: String = redis::from_redis_value(reply).map_err(|error| StockError::Unknown(error.to_string()))?;
+    search::primary_replid(&info).map_err(StockError::Refused)
+}
+
+/// The key of a command that has one key, right after its name.
+fn first_argument(command: &Cmd) -> Option<&[u8]> {
+    match command.args_iter().nth(1)? {
+        redis::Arg::Simple(bytes) => Some(bytes),
+        _ => None,
+    }
 }

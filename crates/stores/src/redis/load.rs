@@ -70,7 +70,7 @@ pub struct Loader<'a> {
 }
 
 impl<'a> Loader<'a> {
-    /// A loader for one SKU. `fence` carries the new epoch and the noted replication id.
+    /// A loader for one SKU. `fence` carries the new epoch and the noted replication ids.
     #[must_use]
     pub fn new(gate: &'a Gate, keys: &'a SkuKeys, fence: &'a Fence) -> Self {
         Self { gate, keys, fence }
@@ -84,7 +84,7 @@ impl<'a> Loader<'a> {
         for answer in answers {
             call.arg(self.keys.answer(answer.user_id, &answer.idempotency_key));
         }
-        call.arg(self.fence.epoch.0).arg(&self.fence.replid).arg(step);
+        call.fence(self.fence).arg(step);
         call
     }
 

@@ -7,7 +7,7 @@
 use super::keys::payment as payment_key;
 use super::reply::{Reply, text, unexpected};
 use super::scripts::{Call, PAYMENT};
-use super::{Gate, StockError};
+use super::{Fence, Gate, StockError};
 use flash_core::ids::{Epoch, OrderId, SkuId};
 use flash_core::limits::{CLAIM_TTL_MS, PAYMENT_TTL_MS};
 use flash_core::payment::{PaymentId, RefundReason};
@@ -41,7 +41,7 @@ impl Fate {
         }
     }
 
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         let mut chars = text.chars();
         let first = chars.next();
         let rest = chars.as_str();
@@ -78,7 +78,7 @@ impl Gate {
     /// [`StockError`]; asking again is harmless.
     pub async fn propose(
         &self,
-        epoch: Epoch,
+        fence: &Fence,
         payment_id: &PaymentId,
         order_id: OrderId,
         fate: Fate,
@@ -86,7 +86,7 @@ impl Gate {
     ) -> Result<Register, StockError> {
         let mut call = Call::new(&PAYMENT, 1);
         let life_ms = if fate == Fate::Open { CLAIM_TTL_MS } else { PAYMENT_TTL_MS };
-        call.arg(payment_key(self.namespace(), payment_id)).arg(epoch.0).arg(order_id.get());
+        call.arg(payment_key(self.namespace(), payment_id)).fence(fence).arg(order_id.get());
         call.arg(fate.write()).arg(life_ms).arg(instead_of.write());
         let mut reply = Reply::open(self.run(&call).await?)?;
         let word = reply.next()?;

@@ -17,14 +17,18 @@ pub(super) fn unexpected(what: &str) -> StockError {
     StockError::Unknown(format!("unexpected reply: {what}"))
 }
 
+/// Whether a script said that this Redis may not decide.
+pub(super) fn is_fenced(reply: &Value) -> bool {
+    matches!(reply, Value::Array(items) if matches!(items.first(), Some(Value::BulkString(word)) if word == b"FENCED"))
+}
+
 impl Reply {
     /// Opens an array reply, and turns `{'FENCED', reason}` into the error it is.
     pub(super) fn open(value: Value) -> Result<Self, StockError> {
+        let fenced = is_fenced(&value);
         let Value::Array(items) = value else { return Err(unexpected("not an array")) };
-        if let (Some(Value::BulkString(word)), Some(reason)) = (items.first(), items.get(1))
-            && word == b"FENCED"
-        {
-            return Err(StockError::Fenced(text(reason).unwrap_or("no reason").to_owned()));
+        if fenced {
+            return Err(StockError::Fenced(items.get(1).and_then(text).unwrap_or("no reason").to_owned()));
         }
         Ok(Self { items: items.into_iter() })
     }

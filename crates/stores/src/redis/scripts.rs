@@ -1,6 +1,6 @@
 //! The Lua scripts, each with the fence in front of it, and the one way to run them.
 
-use super::StockError;
+use super::{Fence, StockError};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, ToRedisArgs, Value};
 use std::sync::LazyLock;
@@ -39,10 +39,14 @@ script!(CAPACITY, "capacity.lua");
 script!(PAYMENT, "payment.lua");
 script!(AUDIT, "audit.lua");
 
+/// Where the keys begin: `EVALSHA hash count key…`.
+const FIRST_KEY: usize = 3;
+
 /// One call of a script, written straight into the command that will be sent.
 pub(super) struct Call {
     script: &'static Script,
     command: Cmd,
+    fence: Option<Fence>,
 }
 
 impl Call {
@@ -50,12 +54,31 @@ impl Call {
     pub(super) fn new(script: &'static Script, key_count: usize) -> Self {
         let mut command = redis::cmd("EVALSHA");
         command.arg(&script.sha1).arg(key_count);
-        Self { script, command }
+        Self { script, command, fence: None }
     }
 
     pub(super) fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
         self.command.arg(argument);
         self
+    }
+
+    /// The two arguments that every fenced script begins with.
+    pub(super) fn fence(&mut self, fence: &Fence) -> &mut Self {
+        self.fence = Some(fence.clone());
+        self.arg(fence.epoch.0).arg(fence.replids.as_str())
+    }
+
+    /// The fence, if the script has one.
+    pub(super) fn stands_before(&self) -> Option<&Fence> {
+        self.fence.as_ref()
+    }
+
+    /// The first key; all keys of a script are in one slot.
+    pub(super) fn key(&self) -> Option<&[u8]> {
+        match self.command.args_iter().nth(FIRST_KEY)? {
+            redis::Arg::Simple(key) => Some(key),
+            _ => None,
+        }
     }
 
     /// Runs the script by its hash, loading it first where Redis does not know it. `NOSCRIPT` proves that nothing ran,
@@ -78,7 +101,7 @@ impl Call {
 }
 
 /// Sorts an error by the one question that matters: may the script have changed anything?
-fn classify(error: RedisError) -> StockError {
+pub(super) fn classify(error: RedisError) -> StockError {
     let refused = match error.kind() {
         ErrorKind::Server(kind) => !matches!(kind, ServerErrorKind::ResponseError | ServerErrorKind::ExecAbort),
         // Codes the library does not know by name. All of them are raised before a script's first write.

@@ -121,7 +121,7 @@ impl Gate {
         for Settlement { hold, .. } in settled {
             call.arg(keys.answer(hold.user_id, &hold.idempotency_key));
         }
-        call.arg(fence.epoch.0).arg(&fence.replid);
+        call.fence(fence);
         for settlement in settled {
             call.arg(settlement.hold.order_id.get()).arg(&settlement.token);
         }
@@ -137,6 +137,6 @@ impl Gate {
 fn settling(script: &'static std::sync::LazyLock<super::scripts::Script>, keys: &SkuKeys, fence: &Fence) -> Call {
     let mut call = Call::new(script, 5);
     call.arg(&keys.stock).arg(&keys.holds).arg(&keys.hold).arg(&keys.closing).arg(&keys.closings);
-    call.arg(fence.epoch.0).arg(&fence.replid);
+    call.fence(fence);
     call
 }

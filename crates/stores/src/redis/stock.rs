@@ -2,20 +2,10 @@
 
 use super::reply::{Reply, hold, receipt, text, unexpected};
 use super::scripts::{CAPACITY, CONFIGURE, Call, RESERVE, SNAPSHOT};
-use super::{Gate, SkuKeys, StockError};
-use flash_core::ids::Epoch;
+use super::{Fence, Gate, SkuKeys, StockError};
 use flash_core::limits::{IDEMPOTENCY_TTL_MS, RATE_BURST, RATE_PER_SECOND};
 use flash_core::stock::{Ask, Counters, Decision, Hold, Terms};
 use redis::Value;
-
-/// What a caller must know to be let through the fence.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fence {
-    /// The open epoch.
-    pub epoch: Epoch,
-    /// The replication id it was opened with.
-    pub replid: String,
-}
 
 /// A batch of purchases of one SKU.
 #[derive(Debug)]
@@ -93,7 +83,7 @@ impl Gate {
         for ask in *asks {
             call.arg(keys.answer(ask.user_id, &ask.idempotency_key));
         }
-        call.arg(fence.epoch.0).arg(&fence.replid).arg(*unit_price_minor);
+        call.fence(fence).arg(*unit_price_minor);
         call.arg(IDEMPOTENCY_TTL_MS).arg(RATE_BURST).arg(RATE_PER_SECOND);
         for ask in *asks {
             call.arg(ask.user_id.get()).arg(ask.quantity).arg(ask.order_id.get()).arg(ask.reservation_id.get());
@@ -139,7 +129,7 @@ impl Gate {
     /// [`StockError`].
     pub async fn set_capacity(&self, keys: &SkuKeys, fence: &Fence, capacity: u32) -> Result<Resized, StockError> {
         let mut call = Call::new(&CAPACITY, 1);
-        call.arg(&keys.stock).arg(fence.epoch.0).arg(&fence.replid).arg(capacity);
+        call.arg(&keys.stock).fence(fence).arg(capacity);
         let mut reply = Reply::open(self.run(&call).await?)?;
         let word = reply.next()?;
         let before = reply.count()?;
@@ -158,7 +148,7 @@ impl Gate {
     /// [`StockError`].
     pub async fn configure(&self, keys: &SkuKeys, fence: &Fence, terms: &Terms) -> Result<(), StockError> {
         let mut call = Call::new(&CONFIGURE, 1);
-        call.arg(&keys.stock).arg(fence.epoch.0).arg(&fence.replid);
+        call.arg(&keys.stock).fence(fence);
         call.arg(terms.per_user).arg(terms.hold_ms).arg(terms.opens_at_ms).arg(terms.closes_at_ms);
         call.arg(u8::from(terms.paused));
         let reply = self.run(&call).await?;

@@ -3,7 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use crate::support::{Bench, PATIENCE, SKU, Stand, TERMS, ask, connect};
+use crate::support::{Bench, PATIENCE, SKU, Stand, TERMS, ask, connect, near_miss};
 use flash_core::order::OrderState;
 use flash_core::stock::{Ask, Decision, Hold, Terms};
 use flash_stores::redis::{LoadError, LoadKey, LoadStock, Loader, Snapshot, StockError};
@@ -83,7 +83,7 @@ async fn replicas_promotions_and_fail_backs_are_fenced() {
     until(&other, "master_link_status:up").await;
     let copy = Stand { gate: &other.gate, keys: stand.keys.clone(), fence: stand.fence.clone(), price_minor: 1 };
     refused(copy.reserve(&[ask(2, 1, "k")]).await, "ReadOnly");
-    assert!(matches!(other.gate.replid().await, Err(StockError::Refused(_))), "a replica is no primary");
+    assert!(matches!(other.gate.primaries().await, Err(StockError::Refused(_))), "a replica is no primary");
 
     other.raw::<()>(&["CONFIG", "SET", "replica-read-only", "no"]).await;
     fenced(copy.reserve(&[ask(2, 1, "k")]).await, "ROLE");
@@ -200,6 +200,22 @@ async fn terms_change_and_stock_does_not() {
     fenced(stand.gate.configure(&stand.keys, &stand.fence, &terms).await, "EPOCH");
 }
 
+/// In a cluster an epoch is opened with several primaries; each of them knows itself among the others.
+#[tokio::test]
+async fn one_of_several_primaries_may_decide_and_a_stranger_may_not() {
+    let bench = Bench::start().await;
+    let mut stand = bench.open(TERMS).await;
+    let (own, others) = (stand.fence.replids.as_str().to_owned(), ["0".repeat(40), "f".repeat(40)]);
+    stand.fence.replids = others.iter().chain([&own]).collect();
+    win(&stand, &ask(1, 1, "k")).await;
+    stand.fence.replids = others.iter().chain([&format!("{own}0")]).collect();
+    fenced(stand.reserve(&[ask(2, 1, "k")]).await, "REPLID");
+    stand.fence.replids = others.iter().collect();
+    fenced(stand.reserve(&[ask(2, 1, "k")]).await, "REPLID");
+    stand.fence.replids = flash_stores::redis::Replids::default();
+    fenced(stand.reserve(&[ask(2, 1, "k")]).await, "REPLID");
+}
+
 /// A SKU is closed, loaded from the truth and opened under a higher epoch: no decision in between, the same answers after.
 #[tokio::test]
 async fn loading_keeps_holds_caps_and_keys() {
@@ -261,7 +277,7 @@ async fn the_loader_is_guarded() {
         assert!(matches!(result, Err(LoadError::Refused(_))), "{result:?}");
     }
     let mut elsewhere = newer.clone();
-    elsewhere.replid = "0".repeat(40);
+    elsewhere.replids = [near_miss(&newer), "0".repeat(40)].into_iter().collect();
     let stranger = Loader::new(&bench.gate, &stand.keys, &elsewhere);
     for result in [stranger.begin().await, stranger.open(&stock).await] {
         assert!(matches!(&result, Err(LoadError::Refused(why)) if why.starts_with("REPLID")), "{result:?}");

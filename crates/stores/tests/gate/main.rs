@@ -2,6 +2,8 @@
 
 mod early;
 mod faults;
+mod guards;
 mod model;
 mod steps;
 mod support;
+mod topologies;

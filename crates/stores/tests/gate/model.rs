@@ -7,7 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
 use crate::steps::{Sale, Step, Wish, sale, step};
-use crate::support::{Bench, PRICE_MINOR, Stand, ask};
+use crate::support::{Bench, PRICE_MINOR, Stand, ask, near_miss};
 use flash_core::ids::{Epoch, OrderId, UserId};
 use flash_core::limits::LANE_BATCH_MAX;
 use flash_core::order::OrderState;
@@ -78,7 +78,8 @@ impl<'a> Pair<'a> {
                 self.fenced(&fence, wishes, "EPOCH 1").await?;
             }
             Step::WrongReplid(wishes) => {
-                let fence = Fence { replid: "0".repeat(40), ..self.stand.fence.clone() };
+                let fence =
+                    Fence { replids: [near_miss(&self.stand.fence)].into_iter().collect(), ..self.stand.fence.clone() };
                 self.fenced(&fence, wishes, "REPLID").await?;
             }
             Step::ScriptFlush => self.bench.raw::<()>(&["SCRIPT", "FLUSH"]).await,

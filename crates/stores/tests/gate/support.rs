@@ -43,7 +43,7 @@ impl Bench {
     pub async fn open(&self, terms: Terms) -> Stand<'_> {
         static NEXT: AtomicU32 = AtomicU32::new(1);
         let keys = SkuKeys::new(&format!("n{}", NEXT.fetch_add(1, Ordering::Relaxed)), SKU);
-        let fence = Fence { epoch: Epoch(1), replid: self.gate.replid().await.unwrap() };
+        let fence = Fence { epoch: Epoch(1), replids: self.gate.primaries().await.unwrap().values().collect() };
         let counters = Counters { available: terms.capacity, ..Counters::default() };
         Loader::new(&self.gate, &keys, &fence).create(&LoadStock { terms, counters }).await.unwrap();
         Stand { gate: &self.gate, keys, fence, price_minor: PRICE_MINOR }
@@ -83,6 +83,11 @@ impl Stand<'_> {
     pub async fn snapshot(&self) -> Snapshot {
         self.gate.snapshot(&self.keys).await.unwrap().expect("the SKU is there")
     }
+}
+
+/// A replication id that has the right one in it and is another.
+pub fn near_miss(fence: &Fence) -> String {
+    format!("{}0", fence.replids.as_str())
 }
 
 /// A purchase with ids that no other purchase of this program has.

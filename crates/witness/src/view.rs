@@ -1,0 +1,167 @@
+//! MySQL as the witness reads it: plain SQL over the tables of `schema/migrations`.
+
+use crate::WitnessError;
+use crate::log::{State, Terms};
+use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+/// Where MySQL is.
+#[derive(Debug, Clone)]
+pub struct ViewAddress {
+    /// Host.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// User.
+    pub user: String,
+    /// Password.
+    pub password: String,
+    /// Database.
+    pub database: String,
+}
+
+/// An order row.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewOrder {
+    /// Its terms.
+    pub terms: Terms,
+    /// Its state.
+    pub state: State,
+}
+
+/// A row of `payments`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ViewPayment {
+    /// The order that the buyer paid for.
+    pub paid_order: u64,
+    /// The order it confirmed.
+    pub order_id: Option<u64>,
+    /// Its amount.
+    pub amount_minor: u64,
+    /// `CAPTURED` or `REFUND_PENDING`.
+    pub status: String,
+}
+
+/// A row of the ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// Order.
+    pub order_id: u64,
+    /// SKU.
+    pub sku_id: u64,
+    /// Why.
+    pub reason: String,
+    /// Change of what is available.
+    pub delta: i64,
+}
+
+/// A row of `skus`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ViewSku {
+    /// Units that exist.
+    pub capacity: u32,
+    /// Most units per buyer.
+    pub per_user: u32,
+}
+
+/// Everything the judge wants to know from MySQL.
+#[derive(Debug, Clone, Default)]
+pub struct View {
+    /// Orders by id.
+    pub orders: BTreeMap<u64, ViewOrder>,
+    /// Payments by id.
+    pub payments: BTreeMap<String, ViewPayment>,
+    /// The ledger.
+    pub ledger: Vec<LedgerRow>,
+    /// What is on sale.
+    pub skus: BTreeMap<u64, ViewSku>,
+    /// Next offset per partition of the log that has been applied.
+    pub applied: BTreeMap<i32, i64>,
+}
+
+/// Connects.
+///
+/// # Errors
+/// If MySQL does not answer within ten seconds.
+pub async fn connect(address: &ViewAddress) -> Result<MySqlPool, WitnessError> {
+    let options = MySqlConnectOptions::new()
+        .host(&address.host)
+        .port(address.port)
+        .username(&address.user)
+        .password(&address.password)
+        .database(&address.database);
+    let pool = MySqlPoolOptions::new().max_connections(1).acquire_timeout(Duration::from_secs(10));
+    Ok(pool.connect_with(options).await?)
+}
+
+/// How far the projection of `topic` has come.
+///
+/// # Errors
+/// As sqlx says.
+pub async fn applied(pool: &MySqlPool, topic: &str) -> Result<BTreeMap<i32, i64>, WitnessError> {
+    let sql = "SELECT partition_id, next_offset FROM projector_offsets WHERE topic = ?";
+    let rows: Vec<(u32, u64)> = sqlx::query_as(sql).bind(topic).fetch_all(pool).await?;
+    Ok(rows.into_iter().map(|(partition, next)| (partition.cast_signed(), next.cast_signed())).collect())
+}
+
+/// Reads everything.
+///
+/// # Errors
+/// As sqlx says.
+pub async fn read(pool: &MySqlPool, topic: &str) -> Result<View, WitnessError> {
+    let orders = sqlx::query_as::<_, OrderRow>("SELECT * FROM orders").fetch_all(pool).await?;
+    let sql = "SELECT payment_id, paid_order_id, order_id, amount_minor, CAST(status AS CHAR) FROM payments";
+    let payments: Vec<(String, u64, Option<u64>, u64, String)> = sqlx::query_as(sql).fetch_all(pool).await?;
+    let sql = "SELECT order_id, sku_id, CAST(reason AS CHAR), CAST(delta AS SIGNED) FROM inventory_audit";
+    let ledger: Vec<(u64, u64, String, i64)> = sqlx::query_as(sql).fetch_all(pool).await?;
+    let skus: Vec<(u64, u32, u32)> =
+        sqlx::query_as("SELECT sku_id, capacity, per_user FROM skus").fetch_all(pool).await?;
+    Ok(View {
+        orders: orders.into_iter().map(OrderRow::order).collect::<Result<_, _>>()?,
+        payments: payments
+            .into_iter()
+            .map(|(id, paid_order, order_id, amount_minor, status)| {
+                (id, ViewPayment { paid_order, order_id, amount_minor, status })
+            })
+            .collect(),
+        ledger: ledger
+            .into_iter()
+            .map(|(order_id, sku_id, reason, delta)| LedgerRow { order_id, sku_id, reason, delta })
+            .collect(),
+        skus: skus.into_iter().map(|(id, capacity, per_user)| (id, ViewSku { capacity, per_user })).collect(),
+        applied: applied(pool, topic).await?,
+    })
+}
+
+#[derive(sqlx::FromRow)]
+struct OrderRow {
+    order_id: u64,
+    reservation_id: u64,
+    user_id: u64,
+    sku_id: u64,
+    quantity: u32,
+    unit_price_minor: u64,
+    state: String,
+    idempotency_key: String,
+    reserved_at_ms: u64,
+    expires_at_ms: u64,
+}
+
+impl OrderRow {
+    fn order(self) -> Result<(u64, ViewOrder), sqlx::Error> {
+        let state = State::parse(&self.state)
+            .ok_or_else(|| sqlx::Error::Decode(format!("order {} is {:?}", self.order_id, self.state).into()))?;
+        let terms = Terms {
+            reservation_id: self.reservation_id,
+            user_id: self.user_id,
+            sku_id: self.sku_id,
+            quantity: self.quantity,
+            unit_price_minor: self.unit_price_minor,
+            key: self.idempotency_key,
+            reserved_at_ms: self.reserved_at_ms,
+            expires_at_ms: self.expires_at_ms,
+        };
+        Ok((self.order_id, ViewOrder { terms, state }))
+    }
+}
