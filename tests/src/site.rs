@@ -46,7 +46,7 @@ pub struct Site {
     pub(crate) book: Arc<Book>,
     mysql: MySqlSettings,
     redis: GateSettings,
-    env: BTreeMap<String, String>,
+    pub(crate) env: BTreeMap<String, String>,
     finished: bool,
 }
 
@@ -185,8 +185,13 @@ impl Site {
         Daemon::start(env).await
     }
 
-    /// Runs `flashctl` against this sale, without a terminal. It may be told where to die.
-    pub async fn flashctl(&self, args: &[&str], crash_at: Option<&str>) -> Ran {
+    /// Runs `flashctl` as an operator would, without a terminal.
+    pub async fn flashctl(&self, args: &[&str]) -> Ran {
+        operator::run(&self.env, args, None).await
+    }
+
+    /// The same, and it dies at a crash point if one is named.
+    pub async fn flashctl_dying(&self, args: &[&str], crash_at: Option<&str>) -> Ran {
         operator::run(&self.env, args, crash_at).await
     }
 

@@ -52,7 +52,7 @@ async fn walk(points: &[&str]) {
     let late = tally(&crowd(&site, &[&api], late, true).await);
     assert_eq!(late["WON"], 20 - EARLY, "to the last unit, and not one further: {late:?}");
     sqlx::query("ALTER TABLE orders DROP CONSTRAINT refused").execute(&site.sql).await.unwrap();
-    let replayed = site.flashctl(&["dlq", "replay", "--all", "--yes"], None).await;
+    let replayed = site.flashctl(&["dlq", "replay", "--all", "--yes"]).await;
     assert_eq!(replayed.exit, 0, "{replayed:?}");
     let _ = site.buyer(&[&api]).insist(&Purchase::new(778, 3, "k")).await.won();
     let left = Exceptions { dead_letters: 1, rebuilt: true, ..Exceptions::default() };

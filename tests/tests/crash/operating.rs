@@ -14,7 +14,7 @@ pub(crate) const CHANGES: &[&str] = &["edit.written", "capacity.raised", "capaci
 
 async fn ran(site: &Site, args: &str, crash_at: Option<&str>) {
     let args: Vec<&str> = args.split(' ').collect();
-    let ran = site.flashctl(&args, crash_at).await;
+    let ran = site.flashctl_dying(&args, crash_at).await;
     match crash_at {
         Some(point) => ran.died_at(point),
         None => assert_eq!(ran.exit, 0, "{args:?}: {ran:?}"),

@@ -71,13 +71,13 @@ async fn those_who_die_over_an_event_that_mysql_refuses() {
     let worker = site.daemon("worker").await;
     eventually("what is good", || async { site.orders().await == 2 }).await;
     eventually("the letter", || async { worker.stats().await["projector"]["deadLetters"] == 1 }).await;
-    let waiting = site.flashctl(&["dlq", "list", "-o", "json"], None).await.json();
+    let waiting = site.flashctl(&["dlq", "list", "-o", "json"]).await.json();
     assert_eq!(waiting["counts"]["waiting"], 1, "{waiting}");
     sqlx::query("ALTER TABLE orders DROP CONSTRAINT refused").execute(&site.sql).await.unwrap();
     for point in REPLAY {
-        site.flashctl(&["dlq", "replay", "--all", "--yes"], Some(point)).await.died_at(point);
+        site.flashctl_dying(&["dlq", "replay", "--all", "--yes"], Some(point)).await.died_at(point);
     }
-    let replayed = site.flashctl(&["dlq", "replay", "--all", "--yes"], None).await;
+    let replayed = site.flashctl(&["dlq", "replay", "--all", "--yes"]).await;
     assert_eq!(replayed.exit, 0, "{replayed:?}");
     assert_eq!(site.orders().await, 3);
     // Parked by the worker that died right after it, and by the one that lived.

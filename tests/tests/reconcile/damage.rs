@@ -65,19 +65,19 @@ async fn whatever_is_wrong_is_found_by_its_name() {
     ];
     assert_eq!(found, expected, "{:#?}", report.findings);
     check_details(&report, &orders);
-    let Ran { exit, stdout, stderr } = site.flashctl(&["reconcile", "--sku", "1", "-o", "json"], None).await;
+    let Ran { exit, stdout, stderr } = site.flashctl(&["reconcile", "--sku", "1", "-o", "json"]).await;
     let told: serde_json::Value =
         serde_json::from_str(&stdout).unwrap_or_else(|error| panic!("{error}: {stdout} {stderr}"));
     assert_eq!((exit, &told["version"]), (3, &1.into()), "{stdout}");
     assert_eq!(told["findings"][0]["kind"], "COUNTER_DRIFT", "{stdout}");
-    let Ran { exit, stdout, stderr } = site.flashctl(&["reconcile", "--sku", "13"], None).await;
+    let Ran { exit, stdout, stderr } = site.flashctl(&["reconcile", "--sku", "13"]).await;
     assert_eq!(exit, 0, "{stdout}{stderr}");
     assert!(stdout.contains("OK – Redis, log and MySQL agree on 1 SKUs"), "{stdout}");
-    let Ran { exit, .. } = site.flashctl(&["reconcile", "--sku", "99"], None).await;
+    let Ran { exit, .. } = site.flashctl(&["reconcile", "--sku", "99"]).await;
     assert_eq!(exit, 1);
-    let Ran { exit, .. } = site.flashctl(&["reconcile", "--fix"], None).await;
+    let Ran { exit, .. } = site.flashctl(&["reconcile", "--fix"]).await;
     assert_eq!(exit, 2, "nobody can be asked");
-    let Ran { exit, stdout, .. } = site.flashctl(&["reconcile", "--history", "-o", "json"], None).await;
+    let Ran { exit, stdout, .. } = site.flashctl(&["reconcile", "--history", "-o", "json"]).await;
     let told: serde_json::Value = serde_json::from_str(&stdout).unwrap();
     assert_eq!((exit, &told["runs"][1]["found"]), (0, &1.into()), "{stdout}");
     site.abandon().await;

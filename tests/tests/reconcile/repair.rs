@@ -88,7 +88,7 @@ async fn orphans_come_back_and_a_buyer_who_asks_again_loses_nothing() {
     assert_eq!(reconcile.fix(&report, &author()).await.unwrap().len(), 3, "an old report is harmless");
     assert_eq!(reconcile.fix(&clean, &author()).await.unwrap(), []);
     assert_eq!(site.stock(1).await.counters.seq, seq);
-    let Ran { exit, stdout, stderr } = site.flashctl(&["reconcile", "--fix", "--yes", "--why", "again"], None).await;
+    let Ran { exit, stdout, stderr } = site.flashctl(&["reconcile", "--fix", "--yes", "--why", "again"]).await;
     assert_eq!(exit, 0, "{stdout}{stderr}");
     assert!(stdout.contains("nothing to repair, 0 left to you"), "{stdout}");
     assert!(sold.order_id > 0);
