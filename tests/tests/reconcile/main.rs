@@ -1,6 +1,8 @@
 //! Reconcile on the real stack: nothing is found where nothing is wrong, however much is going on; whatever is wrong is found
 //! by its name; and what is repaired balances afterwards.
 
+#![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
+
 mod auditor;
 mod damage;
 mod load;
