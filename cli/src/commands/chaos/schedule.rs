@@ -95,10 +95,9 @@ pub(super) fn plan(seed: u64, duration_ms: u64, kinds: &[Kind], daemons: usize, 
     let mut plan: Vec<Planned> = Vec::new();
     if !apart && dice.percent(LATE_WORDS_PERCENT) {
         plan = late_words(&mut dice).into_iter().filter(|one| kinds.contains(&one.kind)).collect();
-        for one in &plan {
-            busy.entry(part(one)).or_default().push((one.at_ms, one.until_ms()));
-        }
     }
+    // Nothing disturbs the story: it needs a rebuild that comes to its end.
+    let story_ends = plan.iter().map(Planned::until_ms).max().unwrap_or(0);
     // Bounded, for parts may be too busy for what is wanted.
     for _ in 0..wanted * 20 {
         if plan.len() as u64 >= wanted.max(1) {
@@ -106,6 +105,9 @@ pub(super) fn plan(seed: u64, duration_ms: u64, kinds: &[Kind], daemons: usize, 
         }
         let kind = *dice.pick(&weighted);
         let one = draw(&mut dice, kind, duration_ms, daemons);
+        if one.at_ms < story_ends {
+            continue;
+        }
         let (hurt, breather) = if apart { (Part::Everything, APART_MS) } else { (part(&one), BREATHER_MS) };
         let times = busy.entry(hurt).or_default();
         let free = |(from, to): &(u64, u64)| one.until_ms() + breather <= *from || *to + breather <= one.at_ms;
@@ -121,7 +123,7 @@ pub(super) fn plan(seed: u64, duration_ms: u64, kinds: &[Kind], daemons: usize, 
 /// The hardest case for the log, which chance alone rarely makes: the broker is slow, so events queue up in a daemon; the
 /// daemon is frozen with them, Redis forgets, everything is rebuilt without them – and then they arrive.
 fn late_words(dice: &mut Dice) -> Vec<Planned> {
-    let at_ms = dice.range(QUIET_START_MS..=5_000);
+    let at_ms = dice.range(QUIET_START_MS..=2_500);
     let frozen_ms = at_ms + dice.range(300..=900);
     let target = usize::try_from(dice.range(0..=1)).unwrap_or(0);
     let forgets = *dice.pick(&[Kind::RedisKill, Kind::RedisOldRdb, Kind::RedisFailover, Kind::RedisFlush]);
@@ -129,7 +131,7 @@ fn late_words(dice: &mut Dice) -> Vec<Planned> {
     let slow = Kind::Net(Link::Kafka, Bad::Delay);
     vec![
         one(at_ms, slow, 0, 1_200, dice.range(700..=999)),
-        one(frozen_ms, Kind::FlashdPause, target, dice.range(7_000..=11_000), 0),
+        one(frozen_ms, Kind::FlashdPause, target, dice.range(6_500..=9_000), 0),
         one(frozen_ms + dice.range(0..=600), forgets, 0, dice.range(500..=1_500), dice.range(0..=500)),
     ]
 }
@@ -181,7 +183,7 @@ mod tests {
         let mut overlaps = 0;
         for seed in 0..200 {
             let plan = plan(seed, 15_000, &Kind::all(), 2, false);
-            assert!((5..=10).contains(&plan.len()), "{plan:#?}");
+            assert!((3..=10).contains(&plan.len()), "{plan:#?}");
             for (index, one) in plan.iter().enumerate() {
                 assert!(one.at_ms >= QUIET_START_MS && one.until_ms() <= 18_500, "{one:?}");
                 for other in &plan[index + 1..] {
