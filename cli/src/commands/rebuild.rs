@@ -19,7 +19,7 @@ use crate::{
     servers::{ServerArgs, unreachable},
     terminal::Terminal,
 };
-use view::Result as Filled;
+use view::Filled;
 
 const EXAMPLES: &str = "\
 Examples:

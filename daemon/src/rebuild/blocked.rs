@@ -52,19 +52,20 @@ impl Rebuild {
         Ok(parked)
     }
 
-    /// Fills a SKU, or leaves it closed if it can not be filled truthfully.
+    /// Fills a SKU, or leaves it closed if it can not be filled truthfully: `parked` of its events wait as dead letters.
     pub(super) async fn fill_or_block(
         &self,
         sku: &Sku,
         fence: &Fence,
-        parked: &BTreeMap<SkuId, u64>,
+        parked: Option<u64>,
+        sold_from: bool,
     ) -> Result<Outcome, RebuildError> {
         let sku_id = sku.sku_id;
-        let reason = match parked.get(&sku_id) {
+        let reason = match parked {
             Some(events) => format!(
                 "{events} of its events wait as dead letters; repair what they failed with, then: flashctl dlq replay --all"
             ),
-            None => match self.fill(sku, fence).await {
+            None => match self.fill(sku, fence, sold_from).await {
                 Ok(()) => return Ok(Outcome::Open),
                 Err(error @ RebuildError::Oversold { oversold, .. }) => {
                     format!(

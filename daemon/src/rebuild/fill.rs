@@ -19,13 +19,23 @@ const FATES_PER_CALL: usize = 500;
 const PAGE: u32 = 5_000;
 
 impl Rebuild {
-    /// available = capacity − held − sold; live holds, buyers' units and young keys as MySQL has them.
-    pub(super) async fn fill(&self, sku: &Sku, fence: &Fence) -> Result<(), RebuildError> {
+    /// available = capacity − held − sold; live holds, buyers' units and young keys as MySQL has them. Of a SKU that nobody has
+    /// sold from MySQL knows nothing, so it is not asked.
+    pub(super) async fn fill(&self, sku: &Sku, fence: &Fence, sold_from: bool) -> Result<(), RebuildError> {
         let keys = self.keys(sku.sku_id);
         let loader = Loader::new(&self.gate, &keys, fence);
         let refused = |source| RebuildError::Load { sku_id: sku.sku_id, source };
         loader.begin().await.map_err(refused)?;
         crash::point("fill.begun");
+        let sum = if sold_from { self.fill_orders(sku, fence, &loader).await? } else { Filling::default() };
+        loader.open(&stock(sku, &sum)?).await.map_err(refused)?;
+        crash::point("fill.opened");
+        Ok(())
+    }
+
+    /// Everything that orders and payments leave in Redis, but for the counters.
+    async fn fill_orders(&self, sku: &Sku, fence: &Fence, loader: &Loader<'_>) -> Result<Filling, RebuildError> {
+        let refused = |source| RebuildError::Load { sku_id: sku.sku_id, source };
         let mut sum = Filling::default();
         let now_ms = self.gate.now_ms().await?;
         for state in [OrderState::Reserved, OrderState::Confirmed, OrderState::Cancelled, OrderState::Expired] {
@@ -56,9 +66,7 @@ impl Rebuild {
         crash::point("fill.buyers");
         self.fill_payments(sku, fence, now_ms).await?;
         crash::point("fill.payments");
-        loader.open(&stock(sku, &sum)?).await.map_err(refused)?;
-        crash::point("fill.opened");
-        Ok(())
+        Ok(sum)
     }
 
     /// Writes the fates of young payments, so that a notice that is delivered again hears the same.

@@ -36,6 +36,8 @@ impl Rebuild {
     /// # Errors
     /// [`RebuildError`].
     pub async fn plan(&self) -> Result<Plan, RebuildError> {
+        // Without a log nothing was ever set up, and nothing below would say so.
+        self.partitions().await?;
         let latest = self.latest_epoch().await?;
         let (need, stocks) = self.inspect().await?;
         let live_orders = orders::live(&self.db).await?;

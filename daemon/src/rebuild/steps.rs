@@ -11,6 +11,7 @@ use flash_core::ids::{Epoch, SkuId};
 use flash_stores::kafka::admin;
 use flash_stores::kafka::append::append;
 use flash_stores::kafka::epochs::append_epoch;
+use flash_stores::mysql::orders;
 use flash_stores::mysql::skus::{self, StoredSku};
 use flash_stores::redis::{Fence, Loader};
 use std::collections::BTreeMap;
@@ -83,12 +84,17 @@ impl Rebuild {
         progress: &impl Fn(Progress),
     ) -> Result<usize, RebuildError> {
         let parked: Arc<BTreeMap<SkuId, u64>> = Arc::new(self.parked().await?);
+        let sold_from = Arc::new(orders::skus_with_any(&self.db).await?);
         let fence = Arc::new(fence.clone());
         let (all, mut done, mut open) = (stored.len(), 0, 0);
         progress(Progress::Loading { done, all });
         let fill = |stored: StoredSku| {
-            let (rebuild, fence, parked) = (self.clone(), Arc::clone(&fence), Arc::clone(&parked));
-            async move { rebuild.fill_or_block(&stored.sku, &fence, &parked).await }
+            let (rebuild, fence) = (self.clone(), Arc::clone(&fence));
+            let (parked, sold_from) = (Arc::clone(&parked), Arc::clone(&sold_from));
+            async move {
+                let parked = parked.get(&stored.sku.sku_id).copied();
+                rebuild.fill_or_block(&stored.sku, &fence, parked, sold_from.contains(&stored.sku.sku_id)).await
+            }
         };
         let tell = |outcome| {
             match outcome {
@@ -102,7 +108,7 @@ impl Rebuild {
         Ok(open)
     }
 
-    async fn partitions(&self) -> Result<i32, RebuildError> {
+    pub(super) async fn partitions(&self) -> Result<i32, RebuildError> {
         let topic = self.options.kafka.topic_events();
         let described = admin::describe(&self.options.kafka, std::slice::from_ref(&topic)).await?;
         described.first().map(|topic| topic.partitions).ok_or(RebuildError::NoTopic(topic))

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::{
     dice::Dice,
-    kind::{Kind, Link},
+    kind::{Bad, Kind, Link},
 };
 
 /// Nothing goes wrong before the sale has begun.
@@ -64,6 +64,9 @@ fn seconds(ms: u64) -> String {
     format!("{}.{} s", ms / 1_000, ms % 1_000 / 100)
 }
 
+/// How many of a hundred schedules begin with [`late_words`].
+const LATE_WORDS_PERCENT: u64 = 35;
+
 /// Between two faults that are to be apart: time for the slowest recovery.
 const APART_MS: u64 = 10_000;
 
@@ -90,6 +93,12 @@ pub(super) fn plan(seed: u64, duration_ms: u64, kinds: &[Kind], daemons: usize, 
     let weighted: Vec<Kind> = kinds.iter().flat_map(|kind| (0..kind.weight()).map(|_| *kind)).collect();
     let mut busy: BTreeMap<Part, Vec<(u64, u64)>> = BTreeMap::new();
     let mut plan: Vec<Planned> = Vec::new();
+    if !apart && dice.percent(LATE_WORDS_PERCENT) {
+        plan = late_words(&mut dice).into_iter().filter(|one| kinds.contains(&one.kind)).collect();
+        for one in &plan {
+            busy.entry(part(one)).or_default().push((one.at_ms, one.until_ms()));
+        }
+    }
     // Bounded, for parts may be too busy for what is wanted.
     for _ in 0..wanted * 20 {
         if plan.len() as u64 >= wanted.max(1) {
@@ -107,6 +116,22 @@ pub(super) fn plan(seed: u64, duration_ms: u64, kinds: &[Kind], daemons: usize, 
     }
     plan.sort_by_key(|one| one.at_ms);
     plan
+}
+
+/// The hardest case for the log, which chance alone rarely makes: the broker is slow, so events queue up in a daemon; the
+/// daemon is frozen with them, Redis forgets, everything is rebuilt without them – and then they arrive.
+fn late_words(dice: &mut Dice) -> Vec<Planned> {
+    let at_ms = dice.range(QUIET_START_MS..=5_000);
+    let frozen_ms = at_ms + dice.range(300..=900);
+    let target = usize::try_from(dice.range(0..=1)).unwrap_or(0);
+    let forgets = *dice.pick(&[Kind::RedisKill, Kind::RedisOldRdb, Kind::RedisFailover, Kind::RedisFlush]);
+    let one = |at_ms, kind, target, lasts_ms, much| Planned { at_ms, kind, target, lasts_ms, much };
+    let slow = Kind::Net(Link::Kafka, Bad::Delay);
+    vec![
+        one(at_ms, slow, 0, 1_200, dice.range(700..=999)),
+        one(frozen_ms, Kind::FlashdPause, target, dice.range(7_000..=11_000), 0),
+        one(frozen_ms + dice.range(0..=600), forgets, 0, dice.range(500..=1_500), dice.range(0..=500)),
+    ]
 }
 
 fn draw(dice: &mut Dice, kind: Kind, duration_ms: u64, daemons: usize) -> Planned {

@@ -15,7 +15,7 @@ use crate::{plain::utc, report::Failure, terminal::Terminal};
 const VERSION: u32 = 1;
 
 /// What a rebuild came to.
-pub(super) struct Result {
+pub(super) struct Filled {
     pub(super) epoch: Epoch,
     pub(super) took: Duration,
     pub(super) blocked: Vec<(SkuId, String)>,
@@ -35,7 +35,7 @@ fn need(plan: &Plan) -> String {
 }
 
 /// Prints what is, and what would be done.
-pub(super) fn plan(plan: &Plan, terminal: &Terminal) -> std::result::Result<(), Failure> {
+pub(super) fn plan(plan: &Plan, terminal: &Terminal) -> Result<(), Failure> {
     let epoch = match &plan.latest {
         None => "none yet".to_owned(),
         Some(record) => {
@@ -59,14 +59,14 @@ pub(super) const fn dry_run() -> &'static str {
 }
 
 /// What came of it.
-pub(super) fn summary(result: &Result) -> String {
-    let Result { epoch, took, blocked } = result;
+pub(super) fn summary(result: &Filled) -> String {
+    let Filled { epoch, took, blocked } = result;
     let blocked = if blocked.is_empty() { String::new() } else { format!("; {} SKUs stay closed", blocked.len()) };
     format!("done: epoch {epoch} is open after {}{blocked}", seconds(*took))
 }
 
 /// The answer for programs.
-pub(super) fn json(plan: &Plan, result: Option<&Result>) -> String {
+pub(super) fn json(plan: &Plan, result: Option<&Filled>) -> String {
     let blocked = |(sku_id, reason): &(SkuId, String)| json!({ "skuId": sku_id, "reason": reason });
     let result = result.map_or(Value::Null, |result| {
         json!({

@@ -7,6 +7,7 @@ use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
 use flash_core::order::OrderState;
 use sqlx::mysql::MySqlRow;
 use sqlx::{AssertSqlSafe, Row};
+use std::collections::BTreeSet;
 
 /// One row of `orders`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,6 +108,16 @@ pub async fn page_of_sku(
 pub async fn live(db: &Db) -> Result<u64, MySqlError> {
     let sql = "SELECT CAST(COUNT(*) AS UNSIGNED) FROM orders WHERE state IN ('RESERVED', 'CONFIRMED')";
     Ok(sqlx::query_scalar(sql).fetch_one(db.pool()).await?)
+}
+
+/// SKUs that have any order or payment. All others can be filled without being asked about.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn skus_with_any(db: &Db) -> Result<BTreeSet<SkuId>, MySqlError> {
+    let sql = "SELECT DISTINCT sku_id FROM orders UNION SELECT DISTINCT sku_id FROM payments";
+    let ids: Vec<u64> = sqlx::query_scalar(sql).fetch_all(db.pool()).await?;
+    Ok(ids.into_iter().map(SkuId::new).collect())
 }
 
 /// Units of one SKU in each state that occupies stock: `(held, sold)`.
