@@ -46,7 +46,7 @@ pub struct Site {
     pub(crate) book: Arc<Book>,
     mysql: MySqlSettings,
     redis: GateSettings,
-    pub(crate) env: BTreeMap<String, String>,
+    env: BTreeMap<String, String>,
     finished: bool,
 }
 
