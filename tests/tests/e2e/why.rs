@@ -18,7 +18,7 @@ async fn why(site: &Site, order_id: u64, kind: &str) -> Value {
     let id = order_id.to_string();
     let mut last = Value::Null;
     for _ in 0..60 {
-        let said = site.flashctl(&["why", &id, "-o", "json"], None).await;
+        let said = site.flashctl(&["why", &id, "-o", "json"]).await;
         if said.exit == 0 {
             last = said.json();
             let applied = last["timeline"].as_array().unwrap().iter().any(|step| step["where"] == "MySQL");
@@ -69,7 +69,7 @@ async fn every_end_of_a_ticket_is_explained() {
     assert!(stands(&story).contains(&format!("units were reserved again as order {again}")), "{story}");
     assert_eq!(story["verdict"]["next"], json!([format!("flashctl why {again}")]));
     eventually("the refund in MySQL", || async {
-        let story = site.flashctl(&["why", "payment:twice", "-o", "json"], None).await;
+        let story = site.flashctl(&["why", "payment:twice", "-o", "json"]).await;
         story.exit == 0
             && stands(&story.json()).contains("Payment twice of 49.00 EUR is to be given back: another payment")
     })
@@ -78,20 +78,20 @@ async fn every_end_of_a_ticket_is_explained() {
     // The same order by whatever is in hand.
     let reservation = held.reservation_id.to_string();
     for args in [&["why", &reservation][..], &["why", "--user", "1"], &["why", "user:1", "--key", "k:1"]] {
-        let said = site.flashctl(args, None).await;
+        let said = site.flashctl(args).await;
         let headline = format!("order {} · SKU 1 · user 1 · 2 units · reserved", held.order_id);
         assert!(said.exit == 0 && said.stdout.starts_with(&headline), "{args:?}: {said:?}");
     }
-    let whole = site.flashctl(&["why", &paid.to_string(), "--scan", "-o", "json"], None).await.json();
+    let whole = site.flashctl(&["why", &paid.to_string(), "--scan", "-o", "json"]).await.json();
     let logged = |step: &&Value| step["where"] == "log";
     // The refund of the second payment has no ledger row: only a scan finds it.
     assert_eq!(whole["timeline"].as_array().unwrap().iter().filter(logged).count(), 3, "{whole}");
 
-    let unknown = site.flashctl(&["why", "383006771100254208"], None).await;
+    let unknown = site.flashctl(&["why", "383006771100254208"]).await;
     assert_eq!((unknown.exit, unknown.stdout.as_str()), (1, ""), "{unknown:?}");
     assert!(unknown.stderr.contains("it was drawn at 2026-11-22T21:32:10"), "{unknown:?}");
-    assert_eq!(site.flashctl(&["why", "--user", "1", "--key", "never"], None).await.exit, 1);
-    assert_eq!(site.flashctl(&["why", "--key", "k"], None).await.exit, 2, "whose key?");
+    assert_eq!(site.flashctl(&["why", "--user", "1", "--key", "never"]).await.exit, 1);
+    assert_eq!(site.flashctl(&["why", "--key", "k"]).await.exit, 2, "whose key?");
     site.finish(&[&daemon]).await;
 }
 
@@ -147,11 +147,11 @@ async fn what_does_not_count_and_what_disagrees_is_named() {
     let payload = String::from_utf8(payload).unwrap().replace("\"v\":1", "\"v\":9");
     append(&site, parked, payload.as_bytes()).await;
     eventually("the dead letter", || async {
-        let said = site.flashctl(&["why", &parked.to_string(), "-o", "json"], None).await;
+        let said = site.flashctl(&["why", &parked.to_string(), "-o", "json"]).await;
         said.exit == 0 && said.json()["verdict"]["kind"] == "parked"
     })
     .await;
-    let said = site.flashctl(&["why", &parked.to_string()], None).await;
+    let said = site.flashctl(&["why", &parked.to_string()]).await;
     assert!(said.stdout.contains("next: flashctl dlq replay "), "{said:?}");
 
     // A hold that nobody has recorded: a minute old, as a daemon that died would leave it.
@@ -167,7 +167,7 @@ async fn what_does_not_count_and_what_disagrees_is_named() {
         site.redis::<()>(&["HINCRBY", &keys.stock, field, by]).await;
     }
     for args in [&["why", &id, "-o", "json"][..], &["why", "--user", "9", "-o", "json"]] {
-        let said = site.flashctl(args, None).await;
+        let said = site.flashctl(args).await;
         assert_eq!((said.exit, names(&said)), (3, vec!["ORPHAN_HOLD".to_owned()]), "{said:?}");
         let story = said.json();
         assert!(stands(&story).contains("Asking again with key lonely records it; otherwise it expires at"), "{story}");
@@ -178,14 +178,14 @@ async fn what_does_not_count_and_what_disagrees_is_named() {
     let bought = told.order_id.to_string();
     let forgotten: String = site.redis(&["HGET", &keys.hold, &bought]).await;
     site.redis::<()>(&["HDEL", &keys.hold, &bought]).await;
-    let said = site.flashctl(&["why", &bought, "-o", "json"], None).await;
+    let said = site.flashctl(&["why", &bought, "-o", "json"]).await;
     assert_eq!((said.exit, names(&said)), (3, vec!["MISSING_HOLD".to_owned()]), "{said:?}");
     site.redis::<()>(&["HSET", &keys.hold, &bought, &forgotten]).await;
     why(&site, told.order_id, "reserved").await;
 
     // A part that does not answer is told, and the others are asked all the same.
     site.stack.redis().pause().unwrap();
-    let said = site.flashctl(&["why", &bought, "-o", "json"], None).await;
+    let said = site.flashctl(&["why", &bought, "-o", "json"]).await;
     site.stack.redis().resume().unwrap();
     assert_eq!((said.exit, said.json()["verdict"]["kind"].as_str()), (4, Some("reserved")), "{said:?}");
     assert_eq!(said.json()["notAsked"][0]["part"], "Redis");
