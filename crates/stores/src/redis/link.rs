@@ -101,11 +101,16 @@ impl Link {
         result
     }
 
-    /// Sends a plain read command.
+    /// Sends a plain read command. Without an answer the connection is given up.
     pub(super) async fn query(&self, command: &redis::Cmd) -> Result<redis::Value, StockError> {
         let mut line = self.line()?;
         let reply = line.connection.send_packed_command(command).await.and_then(redis::Value::extract_error);
-        reply.map_err(super::scripts::classify)
+        // A process that only asks, as a worker with nothing to sweep, must notice that the server was replaced, too.
+        reply.map_err(super::scripts::classify).inspect_err(|error| {
+            if matches!(error, StockError::Unknown(_)) {
+                self.give_up(line.generation);
+            }
+        })
     }
 
     /// Sends several commands at once and returns their replies. Without an answer the connection is given up. Whatever goes
