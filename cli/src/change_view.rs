@@ -183,7 +183,9 @@ pub(crate) fn explain(error: ChangeError) -> Failure {
         ChangeError::Half { .. } => "the same command once more completes it".to_owned(),
         ChangeError::PutBack { sku_id, .. } => format!("flashctl sku show {sku_id}"),
         ChangeError::Busy(sku_id) => format!("flashctl sku changes {sku_id} shows who, when they are done"),
-        ChangeError::Stock(StockError::Refused(_)) => "REDIS_URL must name the primary".to_owned(),
+        ChangeError::Stock(StockError::Refused(_)) => {
+            "REDIS_URL must name the primary, or all servers among which it is".to_owned()
+        }
         error if error.is_unreachable() => UNREACHABLE_HINT.to_owned(),
         _ => "flashctl sku --help".to_owned(),
     };

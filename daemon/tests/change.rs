@@ -15,7 +15,7 @@ use flash_stores::mysql::sku_lock::SkuLock;
 use flash_stores::mysql::skus;
 use flash_stores::redis::{Batch, Fence, Gate, GateSettings, SkuKeys, Snapshot};
 use flashd::change::{ChangeError, Desk, Edit, Outcome, Reached, State};
-use flashd::rebuild::{Progress, Rebuild, RebuildOptions};
+use flashd::rebuild::{Progress, Rebuild, RebuildOptions, Step};
 use flashd::setup::{self, SetupOptions};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -295,7 +295,7 @@ async fn lowered_during_a_rebuild(sale: &Sale) -> Result<Outcome, ChangeError> {
     let parts = sale.setup.parts.clone();
     let rebuilding = tokio::spawn(async move {
         let told = |step| {
-            if step == Progress::Projecting {
+            if step == Progress::At(Step::Projecting) {
                 past.send(()).unwrap();
             }
         };

@@ -1,7 +1,7 @@
 //! Real servers. MariaDB and the broker are shared by all tests of a program, because they are slow to start and can be
 //! shared by names; a test that hurts one of them takes its own. Redis is always the test's own.
 
-use flash_stack::{KafkaChoice, MysqlChoice, Stack, StackOptions};
+use flash_stack::{KafkaChoice, MysqlChoice, RedisChoice, Stack, StackOptions};
 use std::sync::OnceLock;
 
 /// Which servers a test needs for itself.
@@ -11,6 +11,20 @@ pub struct Own {
     pub mysql: bool,
     /// A broker of its own, and which.
     pub kafka: Option<Broker>,
+    /// What its Redis looks like.
+    pub redis: RedisTopology,
+}
+
+/// How many Redis servers, and how they belong together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RedisTopology {
+    /// One.
+    #[default]
+    Single,
+    /// A primary and a replica.
+    Replica,
+    /// A cluster of three primaries and three replicas.
+    Cluster,
 }
 
 /// A broker of one's own.
@@ -24,6 +38,11 @@ pub enum Broker {
 
 /// Starts what the test owns and points at what it shares.
 pub async fn start(own: Own) -> Stack {
+    start_advertising(own, None).await
+}
+
+/// [`start`], with a broker of one's own that tells its clients to connect to another address.
+pub async fn start_advertising(own: Own, kafka_advertised: Option<String>) -> Stack {
     let shared = tokio::task::spawn_blocking(shared).await.unwrap();
     let kafka = match own.kafka {
         None => KafkaChoice::External(shared.kafka().address().to_owned()),
@@ -37,7 +56,12 @@ pub async fn start(own: Own) -> Stack {
         let (user, password, database) = (&login.user, &login.password, &login.database);
         MysqlChoice::External(format!("mysql://{user}:{password}@{}:{}/{database}", login.host, login.port))
     };
-    Stack::start(StackOptions { kafka, mysql, ..StackOptions::default() }).await.unwrap()
+    let redis = match own.redis {
+        RedisTopology::Single => RedisChoice::Start,
+        RedisTopology::Replica => RedisChoice::Replica,
+        RedisTopology::Cluster => RedisChoice::Cluster,
+    };
+    Stack::start(StackOptions { kafka, kafka_advertised, mysql, redis, ..StackOptions::default() }).await.unwrap()
 }
 
 /// The servers that the tests of this program share. They live on a runtime of their own, because each test's runtime

@@ -47,14 +47,14 @@ impl Daemon {
         let daemon = Self { process, api: address("PORT"), admin: address("FLASH_ADMIN_PORT"), env: env.clone() };
         let started = Instant::now();
         loop {
+            // The port may be answered by somebody else; only our own log says that it is ours.
+            if daemon.process.last_lines().iter().any(|line| line.contains("listening")) {
+                return Some(daemon);
+            }
             if daemon.process.exit().is_some() {
                 let lines = daemon.process.last_lines();
                 assert!(lines.iter().any(|line| line.contains("cannot listen")), "flashd ended: {lines:#?}");
                 return None;
-            }
-            // The port may be answered by somebody else; only our own log says that it is ours.
-            if daemon.process.last_lines().iter().any(|line| line.contains("listening")) {
-                return Some(daemon);
             }
             assert!(started.elapsed() < PATIENCE, "flashd does not listen");
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -109,6 +109,20 @@ impl Daemon {
         self.process.ended().await
     }
 
+    /// Waits until it has died at this crash point, and nowhere else.
+    ///
+    /// # Panics
+    /// If it lives on for [`PATIENCE`], or died otherwise.
+    pub async fn died_at(&self, point: &str) {
+        let exit = tokio::time::timeout(PATIENCE, self.ended()).await;
+        let exit = exit.unwrap_or_else(|_| panic!("it never came to {point}"));
+        assert_eq!(exit.code, crate::operator::KILLED, "at {point}: {:?}", self.last_lines());
+        // Its last words may still be on their way through the pipe.
+        let name = point.split(':').next().unwrap();
+        let words = format!("crash point {name}");
+        eventually(&words, || async { self.last_lines().iter().any(|line| line.contains(&words)) }).await;
+    }
+
     /// Whether it runs.
     pub fn runs(&self) -> bool {
         self.process.exit().is_none()
@@ -147,12 +161,17 @@ impl Drop for Daemon {
 
 /// The binary next to the test's own: `target/PROFILE/deps/test-…` and `target/PROFILE/flashd`.
 fn binary() -> PathBuf {
+    shipped("flashd")
+}
+
+/// A binary of this workspace, built with the profile of the tests.
+pub(crate) fn shipped(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
     let profile = test.parent().and_then(Path::parent).expect("a test lies in target/PROFILE/deps");
-    let binary = profile.join("flashd");
+    let binary = profile.join(name);
     assert!(
         binary.is_file(),
-        "{} is not built; run `make test`, or build it first with the same profile: cargo build -p flashd",
+        "{} is not built; run `make test`, or build it first with the same profile and features: cargo build --bins",
         binary.display()
     );
     binary

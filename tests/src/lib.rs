@@ -1,7 +1,7 @@
 //! Harness for end-to-end and fault tests over the real stack.
 //!
 //! Order of the modules is the order of a test: `backends` (real servers) → `site` (a sale of its own on them) → `daemon`
-//! (flashd as a child process) → `wire` (HTTP by hand) → `buyer`, `cashier` and `crowd` (who buys, pays and cancels, and what
+//! (flashd as a child process) and `operator` (flashctl, likewise) → `wire` (HTTP by hand) → `buyer`, `cashier` and `crowd` (who buys, pays and cancels, and what
 //! they were told) → `books` (whether everything adds up). A test that forgets [`site::Site::finish`] fails: no test passes with unbalanced books.
 
 #![expect(clippy::unwrap_used, reason = "this is a test harness: a panic is the report")]
@@ -12,6 +12,7 @@ pub mod buyer;
 pub mod cashier;
 pub mod crowd;
 pub mod daemon;
+pub mod operator;
 pub mod site;
 pub mod wire;
 

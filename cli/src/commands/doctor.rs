@@ -11,7 +11,10 @@ mod view;
 
 use clap::Args;
 
-use self::finding::{Finding, Level};
+use self::{
+    facts::Facts,
+    finding::{Finding, Level},
+};
 use crate::{args::Output, exit::Exit, report::Failure, servers::ServerArgs, terminal::Terminal};
 
 const EXAMPLES: &str = "\
@@ -49,7 +52,7 @@ pub(crate) async fn command(args: DoctorArgs, terminal: &Terminal) -> Result<Exi
         Output::Text => view::text(&findings, &losses, terminal)?,
         Output::Json => terminal.answer(&view::json(&findings, &losses).to_string())?,
     }
-    Ok(exit(&findings, args.strict))
+    Ok(exit(&facts, &findings, args.strict))
 }
 
 fn from_environment() -> Vec<String> {
@@ -57,11 +60,16 @@ fn from_environment() -> Vec<String> {
     urls.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect()
 }
 
-fn exit(findings: &[Finding], strict: bool) -> Exit {
+/// A server that is away is said first: nobody knows what else is wrong with it. What could not be asked because something
+/// is missing on a server that answers is that server's own finding.
+fn exit(facts: &Facts, findings: &[Finding], strict: bool) -> Exit {
     let any = |level| findings.iter().any(|finding| finding.level == level);
-    match (any(Level::Bad) || (strict && any(Level::Warn)), any(Level::NotAsked)) {
-        (_, true) => Exit::Unreachable,
-        (true, false) => Exit::Found,
-        (false, false) => Exit::Ok,
+    let servers_away = facts.redis.is_err() || facts.kafka.is_err() || facts.mysql.is_err();
+    let away = servers_away || facts.daemons.iter().any(|daemon| daemon.said.is_err());
+    let bad = any(Level::Bad) || (strict && any(Level::Warn));
+    match (away, bad, any(Level::NotAsked)) {
+        (true, ..) | (false, false, true) => Exit::Unreachable,
+        (false, true, _) => Exit::Found,
+        (false, false, false) => Exit::Ok,
     }
 }

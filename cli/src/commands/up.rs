@@ -20,6 +20,8 @@ Examples:
   flashctl up                          everything, temporary data, until Ctrl-C
   flashctl up --data ./site            keep the data and find it again next time
   flashctl up --kafka tansu-sqlite     a broker whose records survive kill -9
+  flashctl up --redis cluster          three Redis primaries and three replicas; kill one
+  flashctl up --redis replica          a primary and a replica, to fail over by hand
   flashctl up --redis redis://10.0.0.5:6379 --kafka 10.0.0.6:9092
   flashctl up --no-flashd              only the servers, for a daemon of your own
   flashctl up -o json > site.json &     addresses and environment for a script";
@@ -28,15 +30,17 @@ Examples:
 ///
 /// Starts Redis, MariaDB or MySQL, a Kafka-protocol broker and flashd on loopback ports, and stops all of them on
 /// Ctrl-C or SIGTERM (exit code 0; a second signal exits at once). Servers that were not started here are never
-/// touched. If one of ours dies, the rest is stopped and the exit code is 1.
+/// touched. If one of ours dies, the rest is stopped and the exit code is 1; of several Redis servers, all may die but one.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct UpArgs {
     /// The broker: tansu, tansu-sqlite, apache, or HOST:PORT of one that runs elsewhere.
     #[arg(long, default_value = "tansu", value_name = "BROKER")]
     kafka: KafkaChoice,
-    /// Use this Redis instead of starting one.
-    #[arg(long, default_value = "start", hide_default_value = true, value_name = "URL")]
+    /// What to start: single, replica (a primary and a replica; after `redis-cli -p PORT replicaof no one` on the replica
+    /// the sale moves to it), cluster (three primaries, three replicas), or the URL of a Redis that runs elsewhere:
+    /// redis://HOST:PORT[,HOST:PORT…] or redis-cluster://HOST:PORT,…
+    #[arg(long, default_value = "single", value_name = "REDIS")]
     redis: RedisChoice,
     /// Use this MySQL or MariaDB instead of starting one.
     #[arg(long, default_value = "start", hide_default_value = true, value_name = "URL")]

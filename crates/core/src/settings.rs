@@ -50,7 +50,13 @@ pub const SETTINGS: &[Setting] = &[
     row("admin.port", "FLASH_ADMIN_PORT", "admin-port", "3900", "Port of the admin listener; 0 picks a free one."),
     row("node.id", "NODE_ID", "node-id", "", "Preferred node id, 0 to 1023. Another one is leased if it is taken."),
     row("namespace", "FLASH_NAMESPACE", "namespace", "", "Prefix of topics, groups and Redis keys, to share servers."),
-    row("redis.url", "REDIS_URL", "redis-url", "redis://127.0.0.1:6379", "The Redis primary that decides stock."),
+    row(
+        "redis.url",
+        "REDIS_URL",
+        "redis-url",
+        "redis://127.0.0.1:6379",
+        "The Redis that decides stock; the primary among redis://HOST:PORT,HOST:PORT; or redis-cluster://HOST:PORT,….",
+    ),
     row("redis.timeout", "FLASH_REDIS_TIMEOUT", "redis-timeout", "1s", "After this a decision's outcome is unknown."),
     row(
         "kafka.brokers",

@@ -289,7 +289,7 @@ mod tests {
             let dir = dir.path().join(name);
             Home { dir, ephemeral: true, logs: LogTarget::Discard }
         };
-        let recipe = |home: &Home| Arc::new(RedisRecipe { dir: home.dir.clone() });
+        let recipe = |home: &Home| Arc::new(RedisRecipe::single(home.dir.clone()));
         let winner = home("winner");
         let server = Server::start(recipe(&winner), winner).await.unwrap();
         let loser = home("loser");

@@ -6,7 +6,6 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     sync::Arc,
-    task::Poll,
 };
 
 use tempfile::TempDir;
@@ -112,12 +111,12 @@ impl Stack {
         .collect()
     }
 
-    /// Resolves with the first server that ends by itself. Cancel-safe.
+    /// Resolves with the first server that ends by itself; of several Redis servers, when the last one has. Cancel-safe.
     pub async fn first_exit(&self) -> ServerExit {
         let (server, exit) = tokio::select! {
             exit = self.kafka.ended() => (&self.kafka, exit),
             exit = self.mysql.ended() => (&self.mysql, exit),
-            ended = first_ended(self.redis.servers()) => ended,
+            ended = all_ended(self.redis.servers()) => ended,
         };
         ServerExit { server: server.name(), exit, last_lines: server.last_lines() }
     }
@@ -235,15 +234,14 @@ async fn start_redis(choice: RedisChoice, home: Home, logs: Option<&LogSender>) 
     }
 }
 
-/// The first of several servers that ends by itself.
-async fn first_ended(servers: &[Server]) -> (&Server, Exit) {
-    let mut ends: Vec<_> = servers.iter().map(|server| Box::pin(server.ended())).collect();
-    std::future::poll_fn(|context| {
-        let ended = servers.iter().zip(&mut ends).find_map(|(server, end)| match end.as_mut().poll(context) {
-            Poll::Ready(exit) => Some((server, exit)),
-            Poll::Pending => None,
-        });
-        ended.map_or(Poll::Pending, Poll::Ready)
-    })
-    .await
+/// The last of these servers, when all have ended by themselves: while one of several lives, that is what they are several for.
+async fn all_ended(servers: &[Server]) -> (&Server, Exit) {
+    let mut last = None;
+    for server in servers {
+        last = Some((server, server.ended().await));
+    }
+    match last {
+        Some(last) => last,
+        None => std::future::pending().await,
+    }
 }

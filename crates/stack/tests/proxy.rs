@@ -156,6 +156,21 @@ async fn swallowed_replies_are_for_work_that_was_done_and_never_come_late() {
 }
 
 #[tokio::test]
+async fn the_answer_to_one_certain_request_can_be_lost() {
+    let proxy = Proxy::start(&echo("").await, 1).await.unwrap();
+    let mut client = Client::connect(&proxy).await;
+    let mut other = Client::connect(&proxy).await;
+    proxy.set(Fault::SwallowAfter { request: b"COMMIT" }).await;
+    assert_eq!(client.ask("BEGIN").await.unwrap(), "BEGIN");
+    client.say("COMMIT").await.unwrap();
+    assert!(client.is_silent().await);
+    assert_eq!(other.ask("BEGIN").await.unwrap(), "BEGIN", "its own commit has not passed");
+    proxy.heal().await;
+    client.hear().await.unwrap_err();
+    assert_eq!(other.ask("COMMIT").await.unwrap(), "COMMIT");
+}
+
+#[tokio::test]
 async fn a_drip_takes_its_time_and_loses_nothing() {
     let proxy = Proxy::start(&echo("").await, 1).await.unwrap();
     let mut client = Client::connect(&proxy).await;

@@ -69,6 +69,9 @@ pub async fn read(urls: &[String], prefix: &str, skus: &[u64]) -> Result<Gate, W
     found.ok_or(WitnessError::NoPrimary)
 }
 
+/// Stock fields, holds by order, orders under settlement, buyers.
+type Hashes = (HashMap<String, String>, HashMap<u64, String>, Vec<u64>, HashMap<u64, String>);
+
 async fn connect(url: &str) -> Result<MultiplexedConnection, redis::RedisError> {
     redis::Client::open(url)?.get_multiplexed_async_connection().await
 }
@@ -82,12 +85,7 @@ async fn read_from(
     for sku in skus {
         let key = |name: &str| format!("{prefix}{{sku:{sku}}}:{name}");
         // One step, so that counters and hashes are of the same moment.
-        let (fields, holds, settling, buyers): (
-            HashMap<String, String>,
-            HashMap<u64, String>,
-            Vec<u64>,
-            HashMap<u64, String>,
-        ) = redis::pipe()
+        let (fields, holds, settling, buyers): Hashes = redis::pipe()
             .atomic()
             .hgetall(key("stock"))
             .hgetall(key("hold"))

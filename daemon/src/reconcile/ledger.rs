@@ -42,7 +42,7 @@ impl Reconcile {
     pub(super) async fn ledger(
         &self,
         cut: &Cut,
-        mut memory: Option<&mut Memory>,
+        memory: Option<&mut Memory>,
         progress: &impl Fn(Step),
     ) -> Result<Books, ReconcileError> {
         tokio::time::sleep(SETTLING).await;
@@ -65,7 +65,7 @@ impl Reconcile {
             books.look.end().await;
             books = self.add_up(cut, memory.as_deref(), progress).await?;
         }
-        if let Some(memory) = memory.as_deref_mut() {
+        if let Some(memory) = memory {
             memory.learn(cut, &books.counts);
         }
         Ok(books)

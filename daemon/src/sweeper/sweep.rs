@@ -42,7 +42,9 @@ impl Sweep {
                     return None;
                 }
             };
-            crash::point("sweep.taken");
+            if !due.taken.is_empty() {
+                crash::point("sweep.taken");
+            }
             let (full, pause_ms) = (due.taken.len() >= most, pause_ms(&due, takeover_ms));
             if let Some(kept) = places.split(due.taken.len()) {
                 self.settle(fence, due.taken, kept);

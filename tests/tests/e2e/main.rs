@@ -11,3 +11,4 @@ mod orders;
 mod selling;
 mod settling;
 mod webhook;
+mod why;

@@ -3,12 +3,15 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
 
+mod fake_redis;
 mod kafka;
 mod mysql;
+mod network;
 mod processes;
 mod redis;
 mod settling;
 mod sweeping;
+mod topologies;
 
 use tokio::sync::{Semaphore, SemaphorePermit};
 

@@ -53,7 +53,7 @@ async fn a_sweeper_killed_at_any_step_is_taken_over() {
 async fn a_daemon_killed_at_any_step_of_settling_leaves_nothing_half_settled() {
     let _turn = turn().await;
     let mut points = JoinSet::new();
-    for point in ["settle.begun:5", "settle.recorded:5", "settle.remembered:5", "settle.finished:5"] {
+    for point in ["pay.begun:3", "cancel.begun:3", "settle.recorded:5", "settle.remembered:5", "settle.finished:5"] {
         points.spawn(async move {
             let site = Site::open(Own::default(), &[ticket(1, UNITS)]).await;
             let worker = site.daemon("worker").await;

@@ -2,7 +2,7 @@
 //! testimonies.
 
 use std::{
-    collections::BTreeMap,
+    collections::BTreeSet,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -135,9 +135,9 @@ pub(super) async fn buy_the_rest(addresses: Arc<[String]>, book: Arc<Book>, seed
             });
         }
     }
-    let mut unsold: BTreeMap<u64, ()> = BTreeMap::new();
+    let mut unsold = BTreeSet::new();
     while let Some(one) = buyers.join_next().await {
-        unsold.extend(one.ok().flatten().map(|sku_id| (sku_id, ())));
+        unsold.extend(one.ok().flatten());
     }
-    unsold.into_keys().collect()
+    unsold.into_iter().collect()
 }

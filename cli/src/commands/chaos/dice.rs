@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn a_seed_is_a_sequence() {
-        let roll = |seed| (0..4).scan(Dice::new(seed), |dice, ()| Some(dice.range(1..=6))).collect::<Vec<_>>();
+        let roll = |seed| (0..4).scan(Dice::new(seed), |dice, _: u64| Some(dice.range(1..=6))).collect::<Vec<_>>();
         assert_eq!(roll(1), roll(1));
         assert_ne!(roll(1), roll(2));
         assert!((0..1_000).all(|seed| (3..=5).contains(&Dice::new(seed).range(3..=5))));

@@ -94,19 +94,20 @@ async fn fail_over(one: &Planned, servers: &Servers, daemons: &[Daemon], lasts: 
     let lag = Duration::from_millis(one.much).min(lasts / 2);
     sleep(lag).await;
     servers.set_primary(new);
-    for daemon in daemons {
-        daemon.redis.set_target(servers.redis(new).address());
-    }
     let rest = lasts - lag;
+    let move_on = |daemon: &'_ Daemon| daemon.redis.set_target(servers.redis(new).address());
     if one.kind == Kind::RedisSplitBrain {
         let step = rest / (u32::try_from(daemons.len()).unwrap_or(1) + 1);
         for daemon in daemons {
             sleep(step).await;
+            // Until here it also comes back to the old one when it connects anew.
+            move_on(daemon);
             daemon.redis.disconnect().await;
         }
         sleep(step).await;
     } else {
         for daemon in daemons {
+            move_on(daemon);
             daemon.redis.disconnect().await;
         }
         sleep(rest).await;

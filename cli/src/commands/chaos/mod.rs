@@ -41,6 +41,17 @@ Examples:
   flashctl chaos -o json >> runs.jsonl           a line per run, and one for all
   flashctl chaos --sum runs.jsonl                several invocations added up";
 
+/// Runs that could not be finished before we give up: something is wrong with this machine, not with a seed.
+const UNFINISHED_MAX: usize = 3;
+
+/// What has been done until now; what is there when somebody interrupts.
+#[derive(Default)]
+struct Done {
+    runs: Vec<RunReport>,
+    /// Seeds whose run could not be finished: a server did not come back, or the witness could not read.
+    unfinished: Vec<u64>,
+}
+
 /// Violations that are shown; all are in the kept report.
 const SHOWN: usize = 20;
 
@@ -90,22 +101,22 @@ pub(crate) struct ChaosArgs {
 /// The command: servers, runs, summary, stop.
 pub(crate) async fn command(args: ChaosArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if !args.sum.is_empty() {
-        return conclude(&read(&args.sum)?, terminal);
+        return conclude(&Done { runs: read(&args.sum)?, unfinished: Vec::new() }, terminal);
     }
     let terms = terms(&args)?;
     let mut interrupt = Interrupt::listen()?;
     terminal.talk(&format!("starting two Redis, MariaDB and a broker ({}) …", terms.broker));
     let servers = Servers::start(args.kafka).await?;
-    let mut runs = Vec::new();
+    let mut done = Done::default();
     let seeds = args.seed..args.seed.saturating_add(u64::from(args.runs));
     let ended = tokio::select! {
-        ended = run_all(seeds, &terms, &servers, terminal, &mut runs) => ended.map(|()| None),
+        ended = run_all(seeds, &terms, &servers, terminal, &mut done) => ended.map(|()| None),
         () = interrupt.requested() => Ok(Some(Exit::Interrupted)),
     };
     terminal.talk("stopping what was started …");
     servers.stop().await;
     // A partial result is a result, also when a run could not be finished.
-    let judged = if runs.is_empty() { Ok(Exit::Ok) } else { conclude(&runs, terminal) };
+    let judged = if done.runs.is_empty() { Ok(Exit::Failed) } else { conclude(&done, terminal) };
     match ended? {
         Some(interrupted) => judged.map(|_| interrupted),
         None => judged,
@@ -155,12 +166,23 @@ async fn run_all(
     terms: &Terms,
     servers: &Servers,
     terminal: &Terminal,
-    runs: &mut Vec<RunReport>,
+    done: &mut Done,
 ) -> Result<(), Failure> {
     let mut progress = Progress::new(*terminal, seeds.end - seeds.start);
     for seed in seeds {
         progress.begin(seed);
-        let report = run::run(seed, terms, servers, &|line| progress.tell(line)).await?;
+        let report = match run::run(seed, terms, servers, &|line| progress.tell(line)).await {
+            Ok(report) => report,
+            Err(failure) => {
+                done.unfinished.push(seed);
+                progress.line(&format!("seed {seed}: not finished, so nothing is known about it"));
+                failure.report(terminal);
+                if done.unfinished.len() >= UNFINISHED_MAX {
+                    return Err(Failure::message(format!("{UNFINISHED_MAX} runs could not be finished")));
+                }
+                continue;
+            }
+        };
         progress.end(&report.line());
         if terminal.output() == Output::Json {
             terminal.answer(&serde_json::to_string(&report).map_err(Failure::from_error)?)?;
@@ -172,7 +194,7 @@ async fn run_all(
             let kept = terms.keep.join(format!("seed-{seed}"));
             progress.line(&format!("  kept in {}; again: {}", kept.display(), repeat(seed, terms)));
         }
-        runs.push(report);
+        done.runs.push(report);
     }
     Ok(())
 }
@@ -188,13 +210,17 @@ fn repeat(seed: u64, terms: &Terms) -> String {
     format!("flashctl chaos --runs 1 --seed {seed} --kafka {broker} --duration {duration}ms --lease {lease}ms{faults}")
 }
 
-fn conclude(runs: &[RunReport], terminal: &Terminal) -> Result<Exit, Failure> {
-    let summary = Summary::of(runs);
+fn conclude(done: &Done, terminal: &Terminal) -> Result<Exit, Failure> {
+    let summary = Summary::of(&done.runs, &done.unfinished);
     match terminal.output() {
         Output::Text => terminal.answer(&summary.text())?,
         Output::Json => terminal.answer(&serde_json::to_string(&summary).map_err(Failure::from_error)?)?,
     }
-    Ok(if summary.is_clean() { Exit::Ok } else { Exit::Found })
+    Ok(match (summary.is_clean(), done.unfinished.is_empty()) {
+        (false, _) => Exit::Found,
+        (true, false) => Exit::Failed,
+        (true, true) => Exit::Ok,
+    })
 }
 
 /// The runs in files of JSON lines; summaries among them are left out.

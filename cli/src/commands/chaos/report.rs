@@ -202,6 +202,8 @@ pub(super) struct Summary {
     violations: BTreeMap<String, usize>,
     /// Seeds of the runs that were not clean.
     guilty_seeds: Vec<u64>,
+    /// Seeds of runs that could not be finished; nothing is known about them.
+    unfinished_seeds: Vec<u64>,
 }
 
 /// Times without selling of one kind of fault.
@@ -215,7 +217,7 @@ struct Silence {
 }
 
 impl Summary {
-    pub(super) fn of(runs: &[RunReport]) -> Self {
+    pub(super) fn of(runs: &[RunReport], unfinished: &[u64]) -> Self {
         let mut silences: BTreeMap<String, Vec<u64>> = BTreeMap::new();
         for fault in runs.iter().flat_map(|run| &run.faults) {
             silences.entry(fault.kind.clone()).or_default().push(fault.silence_ms);
@@ -244,6 +246,7 @@ impl Summary {
             quiet_after_ms_max: runs.iter().map(|run| run.quiet_after_ms).max().unwrap_or(0),
             violations,
             guilty_seeds: runs.iter().filter(|run| !run.clean).map(|run| run.seed).collect(),
+            unfinished_seeds: unfinished.to_vec(),
         }
     }
 
@@ -287,6 +290,12 @@ impl Summary {
             self.unasked_ends
         ));
         lines.push(format!("violations: {}", broken.join(", ")));
+        if !self.guilty_seeds.is_empty() {
+            lines.push(format!("seeds with violations: {:?}", self.guilty_seeds));
+        }
+        if !self.unfinished_seeds.is_empty() {
+            lines.push(format!("seeds that could not be finished: {:?}", self.unfinished_seeds));
+        }
         lines.join("\n")
     }
 }

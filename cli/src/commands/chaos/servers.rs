@@ -35,6 +35,12 @@ impl Servers {
     /// Both Redis empty, the first one the primary and the second its replica; every fault of the last run healed.
     pub(super) async fn reset(&self) -> Result<(), Failure> {
         self.kafka.heal().await;
+        // A run that could not be finished may have left one of them down.
+        for server in [self.stack.mysql(), self.stack.kafka()] {
+            if !server.answers().await && server.keeps_data() {
+                server.restart().await?;
+            }
+        }
         *self.lock() = 0;
         for index in 0..2 {
             self.forget_snapshot(index)?;

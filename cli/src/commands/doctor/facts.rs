@@ -64,7 +64,8 @@ impl Names {
 /// Redis.
 #[derive(Debug, Clone, Default)]
 pub(super) struct RedisFacts {
-    pub(super) info: ServerInfo,
+    /// Every primary, by its name.
+    pub(super) primaries: Vec<(String, ServerInfo)>,
     /// Its clock minus ours, in milliseconds.
     pub(super) skew_ms: i64,
 }

@@ -8,7 +8,7 @@ mod state;
 pub(super) mod tests;
 
 use super::{
-    facts::Facts,
+    facts::{Facts, RedisFacts},
     finding::{Finding, Group},
 };
 
@@ -38,11 +38,7 @@ fn versions(facts: &Facts) -> Group {
     group.ok("flashctl", env!("CARGO_PKG_VERSION"));
     match &facts.redis {
         Err(reason) => group.not_asked("redis", reason),
-        Ok(redis) if major(&redis.info.version) >= 7 => group.ok("redis", &redis.info.version),
-        Ok(redis) => {
-            let why = "the scripts declare their keys with flags that Redis knows since 7.0; nothing can be decided";
-            group.bad("redis", &redis.info.version, why, "run Redis 7.0 or newer");
-        }
+        Ok(redis) => versions_of_redis(&mut group, redis),
     }
     match &facts.kafka {
         Err(reason) => group.not_asked("broker", reason),
@@ -65,4 +61,15 @@ fn versions(facts: &Facts) -> Group {
         }
     }
     group
+}
+
+fn versions_of_redis(group: &mut Group, redis: &RedisFacts) {
+    let mut versions: Vec<&str> = redis.primaries.iter().map(|(_, info)| info.version.as_str()).collect();
+    versions.sort_unstable();
+    versions.dedup();
+    if versions.iter().all(|version| major(version) >= 7) {
+        return group.ok("redis", versions.join(", "));
+    }
+    let why = "the scripts declare their keys with flags that Redis knows since 7.0; nothing can be decided";
+    group.bad("redis", versions.join(", "), why, "run Redis 7.0 or newer");
 }

@@ -80,7 +80,7 @@ fn redis_restart(facts: &Facts) -> Loss {
 fn redis_primary(facts: &Facts) -> Loss {
     let failure = "Redis primary lost";
     let Ok(redis) = &facts.redis else { return unknown(failure, "Redis") };
-    let text = if redis.info.replicas > 0 {
+    let text = if redis.primaries.iter().all(|(_, info)| info.replicas > 0) {
         format!(
             "Nothing told. After the failover the new primary is fenced and filled; nothing is sold for the failover and {}.",
             pause(facts)

@@ -88,10 +88,10 @@ async fn reach(config: &Config) -> Asked<Gate> {
 async fn redis(gate: &Asked<Gate>) -> Asked<RedisFacts> {
     let gate = gate.as_ref().map_err(Clone::clone)?;
     let told = |error: StockError| error.to_string();
-    let info = gate.server_info().await.map_err(told)?;
+    let primaries = gate.server_infos().await.map_err(told)?;
     let asked_ms = now_ms();
     let theirs_ms = gate.now_ms().await.map_err(told)?;
-    Ok(RedisFacts { info, skew_ms: skew(theirs_ms, asked_ms, now_ms()) })
+    Ok(RedisFacts { primaries, skew_ms: skew(theirs_ms, asked_ms, now_ms()) })
 }
 
 async fn mysql_facts(db: &Db, topic: &str) -> Asked<MysqlFacts> {

@@ -255,8 +255,9 @@ fn by_log(facts: &Facts, state: OrderState) -> Story {
     let position = view.position.map_or(0, |position| position.next_offset);
     if offset >= position {
         let behind = offset - position + 1;
+        let behind = if behind == 1 { "one event".to_owned() } else { format!("{behind} events") };
         let text = format!(
-            "It is {state} in the log and not yet in MySQL: the projector is {behind} events away from {partition}/{offset}."
+            "It is {state} in the log and not yet in MySQL: the projector is {behind} away from {partition}/{offset}."
         );
         return story(Kind::of(state), told, text);
     }

@@ -1,12 +1,12 @@
 //! One connection through the proxy: reaches the server, moves bytes both ways, and ends as the fault says.
 
-use std::sync::{Arc, PoisonError, atomic::AtomicU64};
+use std::sync::{Arc, PoisonError};
 
 use tokio::net::TcpStream;
 
 use super::{
     Fault, Shared,
-    pipe::{End, Pipe},
+    pipe::{Both, End, Pipe},
     traffic::Direction,
 };
 
@@ -44,10 +44,10 @@ async fn serve(client: &mut TcpStream, shared: &Shared, number: u64) -> End {
     // A proxy must not make anything slower that it was not told to.
     let _ = (client.set_nodelay(true), server.set_nodelay(true));
 
-    let moved = AtomicU64::new(0);
+    let both = Both::default();
     let seed = shared.seed ^ number.wrapping_mul(2);
-    let requests = Pipe::new(Direction::Requests, shared, &moved, seed);
-    let replies = Pipe::new(Direction::Replies, shared, &moved, seed ^ 1);
+    let requests = Pipe::new(Direction::Requests, shared, &both, seed);
+    let replies = Pipe::new(Direction::Replies, shared, &both, seed ^ 1);
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let end = tokio::select! {

@@ -28,6 +28,12 @@ pub enum Fault {
     /// Requests get through, answers do not: the work is done and nobody hears of it. A connection that has lost
     /// an answer is reset when the fault ends, for a later answer would be taken for the one that is missing.
     SwallowReplies,
+    /// As [`Fault::SwallowReplies`], but only on connections on which a request with these bytes in it has passed since:
+    /// the answer to one certain step is lost (a `COMMIT`, say), and those before it arrive.
+    SwallowAfter {
+        /// Looked for in each piece of a request as it comes from the client.
+        request: &'static [u8],
+    },
     /// Each direction of each connection gets this many bytes per second (at least one).
     Drip {
         /// The rate, in bytes per second.
@@ -43,6 +49,13 @@ pub enum Fault {
         /// How much still gets through, per connection, in bytes.
         bytes: u64,
     },
+}
+
+impl Fault {
+    /// Whether answers may vanish.
+    pub(super) const fn swallows(self) -> bool {
+        matches!(self, Self::SwallowReplies | Self::SwallowAfter { .. })
+    }
 }
 
 /// The fault of the moment and its history, as connections follow it.

@@ -34,12 +34,20 @@ pub(super) enum End {
     Reset,
 }
 
+/// What the two directions of a connection know of each other.
+#[derive(Debug, Default)]
+pub(super) struct Both {
+    /// Bytes of both directions, for [`Fault::CutAfter`].
+    moved: AtomicU64,
+    /// The version of the weather in which the request of [`Fault::SwallowAfter`] has passed.
+    passed_in: AtomicU64,
+}
+
 pub(super) struct Pipe<'a> {
     direction: Direction,
     weather: watch::Receiver<Weather>,
     counters: &'a Counters,
-    /// Bytes of both directions of this connection, for [`Fault::CutAfter`].
-    moved: &'a AtomicU64,
+    both: &'a Both,
     /// Which version of the weather `moved_mine` counts from.
     version: u64,
     /// Bytes of this direction, and `moved` as it was, when this weather began.
@@ -68,11 +76,11 @@ enum Step {
 }
 
 impl<'a> Pipe<'a> {
-    pub(super) fn new(direction: Direction, shared: &'a Shared, moved: &'a AtomicU64, seed: u64) -> Pipe<'a> {
+    pub(super) fn new(direction: Direction, shared: &'a Shared, both: &'a Both, seed: u64) -> Pipe<'a> {
         let weather = shared.weather.subscribe();
         let version = weather.borrow().version;
         let counters = &shared.counters;
-        Pipe { direction, weather, counters, moved, version, mine: 0, moved_before: 0, lost: false, random: seed }
+        Pipe { direction, weather, counters, both, version, mine: 0, moved_before: 0, lost: false, random: seed }
     }
 
     /// Until one side ends or the weather ends it.
@@ -104,7 +112,7 @@ impl<'a> Pipe<'a> {
         }
         tokio::select! {
             biased;
-            _ = self.weather.wait_for(|now| now.fault != Fault::SwallowReplies) => None,
+            _ = self.weather.wait_for(|now| !now.fault.swallows()) => None,
             chunk = chunks.recv() => chunk,
         }
     }
@@ -114,7 +122,7 @@ impl<'a> Pipe<'a> {
         let mut rest = chunk.bytes.as_slice();
         let mut late_enough = false;
         while !rest.is_empty() {
-            match self.step(rest.len(), late_enough) {
+            match self.step(rest, late_enough) {
                 Step::Pass => return self.write(to, rest).await.err(),
                 Step::Wait(delay) => {
                     sleep_until(chunk.read_at + delay).await;
@@ -147,16 +155,23 @@ impl<'a> Pipe<'a> {
         None
     }
 
-    /// What the weather of this moment does to the next `length` bytes.
-    fn step(&mut self, length: usize, late_enough: bool) -> Step {
-        let now = *self.weather.borrow();
-        let moved = self.moved.load(Ordering::Relaxed);
+    /// What the weather of this moment does to these bytes.
+    fn step(&mut self, bytes: &[u8], late_enough: bool) -> Step {
+        let (now, length) = (*self.weather.borrow(), bytes.len());
+        let moved = self.both.moved.load(Ordering::Relaxed);
         if now.version != self.version {
             (self.version, self.mine, self.moved_before) = (now.version, 0, moved);
         }
         let replies = self.direction == Direction::Replies;
         match now.fault {
             Fault::SwallowReplies if replies => Step::Swallow,
+            Fault::SwallowAfter { .. } if replies && self.both.passed_in.load(Ordering::Acquire) == now.version => {
+                Step::Swallow
+            }
+            Fault::SwallowAfter { request } if !replies && contains(bytes, request) => {
+                self.both.passed_in.store(now.version, Ordering::Release);
+                Step::Pass
+            }
             _ if self.lost => Step::PassThen(0, End::Reset),
             Fault::Delay { requests, replies: answers, jitter } if !late_enough => {
                 let delay = if replies { answers } else { requests };
@@ -176,7 +191,7 @@ impl<'a> Pipe<'a> {
 
     async fn write(&mut self, to: &mut WriteHalf<'_>, bytes: &[u8]) -> Result<(), End> {
         self.mine += bytes.len() as u64;
-        self.moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        self.both.moved.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         self.counters.passed(self.direction, bytes.len());
         to.write_all(bytes).await.map_err(|_| End::Reset)
     }
@@ -189,6 +204,10 @@ impl<'a> Pipe<'a> {
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         f64::from(u32::try_from(bits >> 32).unwrap_or(u32::MAX)) / f64::from(u32::MAX)
     }
+}
+
+fn contains(bytes: &[u8], wanted: &[u8]) -> bool {
+    !wanted.is_empty() && bytes.windows(wanted.len()).any(|window| window == wanted)
 }
 
 /// All `length` bytes if the budget allows, or what is left of it and then the end.

@@ -26,10 +26,13 @@ impl Gate {
             claims.cmd("SET").arg(name).arg(sku_id.get()).arg("NX").arg("GET").arg("PX").arg(CLAIM_TTL_MS);
         }
         let former = self.pipeline(&claims, keys.len()).await?;
-        let own = sku_id.to_string();
         let mine = |former: &Value| match former {
             Value::Nil => Ok(true),
-            other => text(other).map(|sku| sku == own).ok_or_else(|| unexpected("claim")),
+            // Read, not compared: an answer that names no SKU is no proof that the key is another's.
+            other => text(other)
+                .and_then(|sku| SkuId::parse(sku).ok())
+                .map(|sku| sku == sku_id)
+                .ok_or_else(|| unexpected("claim")),
         };
         former.iter().map(mine).collect()
     }

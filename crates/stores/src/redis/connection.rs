@@ -106,6 +106,14 @@ impl Gate {
         Ok(primaries)
     }
 
+    /// Every primary by its name, to be asked one by one.
+    pub(super) async fn links(&self) -> Vec<(String, Link)> {
+        match &self.way {
+            Way::Single(link) => vec![(SINGLE_PRIMARY.to_owned(), link.clone())],
+            Way::Cluster(cluster) => cluster.fresh_map().await.primaries.clone(),
+        }
+    }
+
     /// Makes sure that the gate leads to the primary that an epoch was opened with, if there are several to choose from and it
     /// can be reached.
     pub async fn look_for(&self, fence: &Fence) {

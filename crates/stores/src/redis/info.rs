@@ -2,6 +2,7 @@
 //!
 //! Never changes anything. What the server will not tell (`CONFIG` is often forbidden) is left empty.
 
+use super::link::Link;
 use super::reply::text;
 use super::{Gate, StockError};
 use redis::Value;
@@ -43,50 +44,58 @@ pub struct ServerInfo {
 }
 
 impl Gate {
-    /// Asks the server for everything at once.
+    /// Asks every primary for everything, in the order of their names.
     ///
     /// # Errors
-    /// [`StockError`] if it does not answer; a forbidden `CONFIG` is no error.
-    pub async fn server_info(&self) -> Result<ServerInfo, StockError> {
-        let mut info = HashMap::new();
-        for section in ["server", "replication", "memory", "stats", "persistence"] {
-            let reply = self.query(redis::cmd("INFO").arg(section)).await?;
-            let reply: String =
-                redis::from_redis_value(reply).map_err(|error| StockError::Unknown(error.to_string()))?;
-            info.extend(reply.lines().filter_map(|line| {
-                line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-            }));
+    /// [`StockError`] if one does not answer; a forbidden `CONFIG` is no error.
+    pub async fn server_infos(&self) -> Result<Vec<(String, ServerInfo)>, StockError> {
+        let mut infos = Vec::new();
+        for (name, link) in self.links().await {
+            let info = read(&link).await?;
+            infos.push((name, info));
         }
-        let text = |name: &str| info.get(name).cloned().unwrap_or_default();
-        let number = |name: &str| info.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
-        let min_replicas = self.setting("min-replicas-to-write").await;
-        Ok(ServerInfo {
-            version: text("redis_version"),
-            mode: text("redis_mode"),
-            role: text("role"),
-            replid: text("master_replid"),
-            replicas: number("connected_slaves"),
-            uptime_s: number("uptime_in_seconds"),
-            maxmemory_policy: text("maxmemory_policy"),
-            maxmemory: number("maxmemory"),
-            used_memory: number("used_memory"),
-            system_memory: number("total_system_memory"),
-            evicted_keys: number("evicted_keys"),
-            append_only: text("aof_enabled") == "1",
-            min_replicas_to_write: min_replicas.and_then(|value| value.parse().ok()),
-            protected_mode: self.setting("protected-mode").await.map(|value| value == "yes"),
-            // Only whether there is one; what it is goes no further than this line.
-            password: self.setting("requirepass").await.map(|value| !value.is_empty()),
-        })
+        infos.sort_by(|(a, _), (b, _)| a.cmp(b));
+        if infos.is_empty() { Err(StockError::NotSent("no primary is known".to_owned())) } else { Ok(infos) }
     }
+}
 
-    /// One setting of the server; `None` if it does not tell.
-    async fn setting(&self, name: &str) -> Option<String> {
-        let reply = self.query(redis::cmd("CONFIG").arg("GET").arg(name)).await.ok()?;
-        match reply {
-            Value::Array(items) => items.get(1).and_then(text).map(str::to_owned),
-            Value::Map(pairs) => pairs.first().and_then(|(_, value)| text(value)).map(str::to_owned),
-            _ => None,
-        }
+async fn read(link: &Link) -> Result<ServerInfo, StockError> {
+    let mut info = HashMap::new();
+    for section in ["server", "replication", "memory", "stats", "persistence"] {
+        let reply = link.query(redis::cmd("INFO").arg(section)).await?;
+        let reply: String = redis::from_redis_value(reply).map_err(|error| StockError::Unknown(error.to_string()))?;
+        let fields = reply.lines().filter_map(|line| line.split_once(':'));
+        info.extend(fields.map(|(name, value)| (name.to_owned(), value.trim().to_owned())));
+    }
+    let text = |name: &str| info.get(name).cloned().unwrap_or_default();
+    let number = |name: &str| info.get(name).and_then(|value| value.parse().ok()).unwrap_or(0);
+    let min_replicas = setting(link, "min-replicas-to-write").await;
+    Ok(ServerInfo {
+        version: text("redis_version"),
+        mode: text("redis_mode"),
+        role: text("role"),
+        replid: text("master_replid"),
+        replicas: number("connected_slaves"),
+        uptime_s: number("uptime_in_seconds"),
+        maxmemory_policy: text("maxmemory_policy"),
+        maxmemory: number("maxmemory"),
+        used_memory: number("used_memory"),
+        system_memory: number("total_system_memory"),
+        evicted_keys: number("evicted_keys"),
+        append_only: text("aof_enabled") == "1",
+        min_replicas_to_write: min_replicas.and_then(|value| value.parse().ok()),
+        protected_mode: setting(link, "protected-mode").await.map(|value| value == "yes"),
+        // Only whether there is one; what it is goes no further than this line.
+        password: setting(link, "requirepass").await.map(|value| !value.is_empty()),
+    })
+}
+
+/// One setting of the server; `None` if it does not tell.
+async fn setting(link: &Link, name: &str) -> Option<String> {
+    let reply = link.query(redis::cmd("CONFIG").arg("GET").arg(name)).await.ok()?;
+    match reply {
+        Value::Array(items) => items.get(1).and_then(text).map(str::to_owned),
+        Value::Map(pairs) => pairs.first().and_then(|(_, value)| text(value)).map(str::to_owned),
+        _ => None,
     }
 }

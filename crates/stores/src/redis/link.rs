@@ -101,15 +101,16 @@ impl Link {
         result
     }
 
-    /// Sends a plain read command. Without an answer the connection is given up.
+    /// Sends a plain read command. An answer that is an error is an answer: only without one, or with one that cannot be read,
+    /// is the connection given up.
     pub(super) async fn query(&self, command: &redis::Cmd) -> Result<redis::Value, StockError> {
         let mut line = self.line()?;
         let reply = line.connection.send_packed_command(command).await.and_then(redis::Value::extract_error);
-        // A process that only asks, as a worker with nothing to sweep, must notice that the server was replaced, too.
-        reply.map_err(super::scripts::classify).inspect_err(|error| {
-            if matches!(error, StockError::Unknown(_)) {
+        reply.map_err(|error| {
+            if error.code().is_none() {
                 self.give_up(line.generation);
             }
+            super::scripts::classify(error)
         })
     }
 

@@ -1,7 +1,5 @@
 //! Slots of a Redis Cluster: which one a key is in, and which primary owns it.
 
-use std::collections::BTreeMap;
-
 /// How many there are.
 pub(super) const SLOTS: usize = 16_384;
 
@@ -26,11 +24,18 @@ fn crc16(bytes: &[u8]) -> u16 {
 
 /// What nodes say about the cluster, put together. Where they disagree about a slot, the claim with the higher
 /// configuration epoch counts: that is how the nodes themselves settle it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct View {
     /// Addresses of all nodes, primaries or not.
     pub(super) nodes: Vec<String>,
-    owners: BTreeMap<usize, (u64, String)>,
+    /// Per slot, the highest configuration epoch that claims it, and the place of that node in `nodes`.
+    owners: Vec<Option<(u64, usize)>>,
+}
+
+impl Default for View {
+    fn default() -> Self {
+        Self { nodes: Vec::new(), owners: vec![None; SLOTS] }
+    }
 }
 
 impl View {
@@ -51,20 +56,20 @@ impl View {
         }
         // A node that was not told its own address is where it was asked.
         let address = if is("myself") && address.starts_with(':') { asked } else { address };
-        if !self.nodes.iter().any(|known| known == address) {
+        let known = self.nodes.iter().position(|known| known == address);
+        let node = known.unwrap_or_else(|| {
             self.nodes.push(address.to_owned());
-        }
+            self.nodes.len() - 1
+        });
         if !is("master") {
             return None;
         }
         let config_epoch: u64 = words.get(6)?.parse().ok()?;
         for range in words.get(8..)?.iter().filter(|range| !range.starts_with('[')) {
             let (first, last) = range.split_once('-').unwrap_or((range, range));
-            for slot in first.parse().ok()?..=last.parse().ok()? {
-                let claim = self.owners.entry(slot).or_insert_with(|| (config_epoch, address.to_owned()));
-                if claim.0 < config_epoch {
-                    *claim = (config_epoch, address.to_owned());
-                }
+            let slots = self.owners.get_mut(first.parse().ok()?..=last.parse().ok()?)?;
+            for claim in slots.iter_mut().filter(|claim| claim.is_none_or(|(epoch, _)| epoch < config_epoch)) {
+                *claim = Some((config_epoch, node));
             }
         }
         Some(())
@@ -72,7 +77,8 @@ impl View {
 
     /// The primary that owns a slot.
     pub(super) fn owner(&self, slot: usize) -> Option<&str> {
-        self.owners.get(&slot).map(|(_, address)| address.as_str())
+        let (_, node) = self.owners.get(slot).copied().flatten()?;
+        self.nodes.get(node).map(String::as_str)
     }
 }
 

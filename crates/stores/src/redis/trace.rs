@@ -163,7 +163,8 @@ fn key_answer(text: &str) -> Option<KeyAnswer> {
         epoch: Epoch(parts.next()?.parse().ok()?),
         quantity: parts.next()?.parse().ok()?,
         order_id: OrderId::parse(parts.next()?).ok()?,
-        settled: parts.next().and_then(|rest| rest.chars().next()),
+        // `R` and a time says that a repeated purchase was given the hold again: it is still held.
+        settled: parts.next().and_then(|rest| rest.chars().next()).filter(|how| *how != 'R'),
     })
 }
 
@@ -187,6 +188,7 @@ mod tests {
         assert_eq!((held.epoch, held.quantity, held.order_id.get(), held.settled), (Epoch(3), 2, 77, None));
         assert_eq!(key_answer("3:2:77:C:1:2:3").unwrap().settled, Some('C'));
         assert_eq!(key_answer("3:2:77:X").unwrap().settled, Some('X'));
+        assert_eq!(key_answer("3:2:77:R1795383430153").unwrap().settled, None, "asked for again, and still held");
         assert_eq!(key_answer("3:2"), None);
         let fate = kept_fate("4:77:C4900").unwrap();
         assert_eq!((fate.epoch, fate.order_id.get(), fate.fate), (Epoch(4), 77, Fate::Confirmed(4_900)));

@@ -154,8 +154,9 @@ async fn a_cluster_decides_where_the_sku_lives() {
             "over all primaries, in order"
         );
         let other = SkuId::new(sku + 100);
+        let fresh = format!("fresh {sku}");
         let mut mixed = keys.clone();
-        mixed[3].1 = "fresh";
+        mixed[3].1 = &fresh;
         let claimed = gate.claim_keys(other, &mixed).await.unwrap();
         assert_eq!(claimed.iter().position(|ours| *ours), Some(3), "and the answers are told apart: {claimed:?}");
         let decisions = stand(&gate, site).reserve(&users[..TERMS.capacity as usize / 2]).await.unwrap().decisions;

@@ -30,7 +30,7 @@ impl Pen {
             let (payment, paid) = (format!("pay-{order}"), order.to_string());
             event["payment"] = json!({ "paymentId": payment, "amountMinor": PRICE, "paidOrder": paid });
         }
-        self.write((order % 2) as i32, &event)
+        self.write(i32::from(order % 2 == 1), &event)
     }
 
     fn fence(&mut self, epoch: u64) -> &mut Self {

@@ -62,7 +62,7 @@ fn epoch(group: &mut Group, facts: &Facts) {
                 "epoch",
                 value,
                 "the rebuild has not come to its end; nothing is sold",
-                "start a worker (flashd --role worker), or flashctl setup",
+                "start a worker (flashd --role worker), or flashctl rebuild",
             );
         }
         EpochState::Rebuilding => {
@@ -76,13 +76,15 @@ fn epoch(group: &mut Group, facts: &Facts) {
         EpochState::Open => {}
     }
     match &facts.redis {
-        Ok(redis) if record.replids.values().all(|replid| *replid != redis.info.replid) => {
+        Ok(redis)
+            if redis.primaries.iter().any(|(_, info)| record.replids.values().all(|replid| *replid != info.replid)) =>
+        {
             let why = "Redis has restarted or failed over since; it is fenced and decides nothing";
             group.bad(
                 "epoch",
                 format!("{value}, by another Redis"),
                 why,
-                "a worker rebuilds by itself; none running? flashd --role worker",
+                "a worker rebuilds by itself; none running? flashctl rebuild",
             );
         }
         _ => group.ok("epoch", value),
@@ -123,7 +125,7 @@ fn skus(group: &mut Group, facts: &Facts) {
             "stock",
             format!("lost: SKU {}", named(&lost)),
             why,
-            "a worker rebuilds by itself; none running? flashd --role worker, or flashctl setup",
+            "a worker rebuilds by itself; none running? flashctl rebuild",
         );
     }
     if !blocked.is_empty() {
@@ -144,7 +146,13 @@ fn skus(group: &mut Group, facts: &Facts) {
         );
     }
     if lost.is_empty() && blocked.is_empty() && new.is_empty() {
-        group.ok("stock", format!("{} SKUs filled under epoch {mark}", skus.len()));
+        group.ok(
+            "stock",
+            format!(
+                "{} filled under epoch {mark}",
+                if skus.len() == 1 { "1 SKU".to_owned() } else { format!("{} SKUs", skus.len()) }
+            ),
+        );
     }
 }
 
