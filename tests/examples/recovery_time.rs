@@ -57,6 +57,7 @@ async fn main() {
     line("first 200", Some(sold));
     let stops = &api.stats().await["selling"]["stops"];
     println!("told by the API: selling stopped for {} ms", stops["lastStopMs"]);
+    eprintln!("the worker's last words:\n{}", worker.last_lines().join("\n"));
     site.abandon().await;
 }
 
