@@ -72,7 +72,7 @@ pub const POINTS: &[Point] = &[
     at("rebuild.projected", "MySQL has everything that counts; no SKU marked as loaded"),
     at("rebuild.marked", "the SKUs marked as loaded; none is"),
     at("fill.begun", "one SKU emptied; nothing written"),
-    at("fill.holds", "some of its holds written; their keys' answers not"),
+    at("fill.holds", "some of its holds written, and perhaps their keys' answers"),
     at("fill.answers", "holds and answers written; not who has bought"),
     at("fill.buyers", "buyers written; not their payments' fates"),
     at("fill.payments", "all but the counters written; the SKU not open"),

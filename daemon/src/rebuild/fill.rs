@@ -11,7 +11,7 @@ use flash_core::stock::{Filling, Hold, Terms};
 use flash_stores::mysql::orders::{self, OrderRow};
 use flash_stores::mysql::payments;
 use flash_stores::mysql::projection::PaymentRow;
-use flash_stores::redis::{Fate, Fence, LoadKey, LoadStock, Loader};
+use flash_stores::redis::{Fate, Fence, LoadError, LoadKey, LoadStock, Loader};
 
 /// Fates of payments written at once.
 const FATES_PER_CALL: usize = 500;
@@ -39,25 +39,14 @@ impl Rebuild {
         let mut sum = Filling::default();
         let now_ms = self.gate.now_ms().await?;
         for state in [OrderState::Reserved, OrderState::Confirmed, OrderState::Cancelled, OrderState::Expired] {
-            let mut after = OrderId::new(0);
-            loop {
-                let page = orders::page_of_sku(&self.db, sku.sku_id, state, after, PAGE).await?;
-                let Some(last) = page.last() else { break };
-                after = last.order.order_id;
-                for OrderRow { order, state, .. } in &page {
-                    sum.add(order.user_id, order.quantity, order.seq, *state);
-                }
-                if state == OrderState::Reserved {
-                    let holds: Vec<Hold> = page.iter().map(hold).collect();
-                    loader.holds(&holds).await.map_err(refused)?;
-                    crash::point("fill.holds");
-                }
-                let answers: Vec<LoadKey> = page.iter().filter_map(|row| answer(row, now_ms)).collect();
-                // Whoever has an answer is known as a winner, also without units: no latch may answer in its place.
-                for answer in &answers {
-                    sum.know(answer.user_id);
-                }
-                loader.answers(sku.sku_id, &answers).await.map_err(refused)?;
+            let page_after = |after| orders::page_of_sku(&self.db, sku.sku_id, state, after, PAGE);
+            let mut page = page_after(OrderId::new(0)).await?;
+            while let Some(last) = page.last() {
+                // MySQL finds the next page while Redis takes this one.
+                let (written, next) =
+                    tokio::join!(self.fill_page(&page, sku, loader, now_ms, &mut sum), page_after(last.order.order_id));
+                written.map_err(refused)?;
+                page = next?;
             }
         }
         crash::point("fill.answers");
@@ -67,6 +56,29 @@ impl Rebuild {
         self.fill_payments(sku, fence, now_ms).await?;
         crash::point("fill.payments");
         Ok(sum)
+    }
+
+    /// Writes the holds and answers of some orders of one state, side by side, and adds them to the sum.
+    async fn fill_page(
+        &self,
+        page: &[OrderRow],
+        sku: &Sku,
+        loader: &Loader<'_>,
+        now_ms: u64,
+        sum: &mut Filling,
+    ) -> Result<(), LoadError> {
+        let held = page.iter().filter(|row| row.state == OrderState::Reserved);
+        let holds: Vec<Hold> = held.map(hold).collect();
+        let answers: Vec<LoadKey> = page.iter().filter_map(|row| answer(row, now_ms)).collect();
+        for OrderRow { order, state, .. } in page {
+            sum.add(order.user_id, order.quantity, order.seq, *state);
+        }
+        // Whoever has an answer is known as a winner, also without units: no latch may answer in its place.
+        answers.iter().for_each(|answer| sum.know(answer.user_id));
+        let (holds, answers) = tokio::join!(loader.holds(&holds), loader.answers(sku.sku_id, &answers));
+        holds?;
+        crash::point("fill.holds");
+        answers
     }
 
     /// Writes the fates of young payments, so that a notice that is delivered again hears the same.

@@ -9,6 +9,7 @@ mod blocked;
 mod drive;
 mod fill;
 mod inspect;
+mod kafka;
 mod plan;
 mod steps;
 
@@ -17,19 +18,18 @@ pub use flash_core::fence::{Need, Reason};
 pub use inspect::SkuStock;
 pub use plan::Plan;
 
-use crate::clock::boot_ms;
 use crate::dead_letters::DeadLetterError;
 use crate::projector::{CatchUpError, WaitError};
-use flash_core::epoch::EpochRecord;
 pub use flash_core::fence::Step;
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::stock::Oversold;
 use flash_stores::kafka::append::AppendError;
-use flash_stores::kafka::epochs::{EpochReader, EpochTopicError};
+use flash_stores::kafka::epochs::EpochTopicError;
 use flash_stores::kafka::{KafkaError, KafkaSettings};
 use flash_stores::mysql::lock::NamedLock;
 use flash_stores::mysql::{Db, MySqlError, MySqlSettings};
 use flash_stores::redis::{Gate, GateSettings, LoadError, SkuKeys, StockError};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The lock in MySQL that coordinators take turns with.
@@ -154,6 +154,7 @@ pub struct Rebuild {
     options: RebuildOptions,
     db: Db,
     gate: Gate,
+    connections: Arc<kafka::Connections>,
 }
 
 impl Rebuild {
@@ -165,7 +166,7 @@ impl Rebuild {
         let gate = Gate::new(&options.redis)?;
         gate.wait_connected(REDIS_PATIENCE).await?;
         let db = Db::open(&options.mysql);
-        Ok(Self { options, db, gate })
+        Ok(Self { options, db, gate, connections: Arc::default() })
     }
 
     /// Waits until no other coordinator is at work, at most `patience`; `None` if one still is. Two at once are harmless, but
@@ -175,20 +176,6 @@ impl Rebuild {
     /// [`RebuildError::MySql`].
     pub async fn lock(&self, patience: Duration) -> Result<Option<NamedLock>, RebuildError> {
         Ok(NamedLock::take(&self.db, LOCK, patience).await?)
-    }
-
-    /// The newest record of the control topic.
-    ///
-    /// # Errors
-    /// [`RebuildError::Epochs`].
-    pub async fn latest_epoch(&self) -> Result<Option<EpochRecord>, RebuildError> {
-        let kafka = self.options.kafka.clone();
-        let read = move || {
-            let mut reader = EpochReader::new(&kafka)?;
-            reader.read_to_end(boot_ms(), KAFKA_PATIENCE)?;
-            Ok::<_, EpochTopicError>(reader.view().latest().cloned())
-        };
-        Ok(tokio::task::spawn_blocking(read).await??)
     }
 
     fn keys(&self, sku_id: SkuId) -> SkuKeys {

@@ -1,16 +1,13 @@
 //! What each step of a rebuild does to the servers.
 
 use super::blocked::Outcome;
-use super::{KAFKA_PATIENCE, Progress, Rebuild, RebuildError};
+use super::{Progress, Rebuild, RebuildError};
 use crate::clock::wall_ms;
 use crate::crash;
 use crate::projector::{ProjectorOptions, catch_up, wait_for_fence};
-use flash_core::epoch::EpochRecord;
 use flash_core::event::{Body, Event};
 use flash_core::ids::{Epoch, SkuId};
 use flash_stores::kafka::admin;
-use flash_stores::kafka::append::append;
-use flash_stores::kafka::epochs::append_epoch;
 use flash_stores::mysql::orders;
 use flash_stores::mysql::skus::{self, StoredSku};
 use flash_stores::redis::{Fence, Loader};
@@ -21,15 +18,12 @@ use tokio::task::JoinSet;
 
 /// How long the projection may take to reach the fences.
 const PROJECTION_PATIENCE: Duration = Duration::from_secs(600);
+/// How long workers that run may take before it is done here.
+const WORKERS_PATIENCE: Duration = Duration::from_millis(400);
 /// SKUs that are closed or filled side by side: enough that neither Redis nor MySQL waits for the other.
 const SIDE_BY_SIDE: usize = 8;
 
 impl Rebuild {
-    pub(super) async fn append_epoch(&self, record: EpochRecord) -> Result<(), RebuildError> {
-        let kafka = self.options.kafka.clone();
-        Ok(tokio::task::spawn_blocking(move || append_epoch(&kafka, &record, KAFKA_PATIENCE)).await??)
-    }
-
     /// Takes every SKU off sale.
     pub(super) async fn close_all(&self, fence: &Fence) -> Result<(), RebuildError> {
         let ids: Vec<SkuId> = skus::list(&self.db).await?.into_iter().map(|stored| stored.sku.sku_id).collect();
@@ -54,16 +48,18 @@ impl Rebuild {
         let fences: Vec<_> = (0..self.partitions().await?)
             .map(|partition| (partition, format!("fence-{epoch}"), payload.clone()))
             .collect();
-        let kafka = self.options.kafka.clone();
-        Ok(tokio::task::spawn_blocking(move || append(&kafka, &topic, &fences, KAFKA_PATIENCE)).await??)
+        self.append(topic, fences).await
     }
 
-    /// Projects up to the fences itself, since no worker may be running; one that does run does no harm.
+    /// Waits for the workers to project up to the fences; if they do not at once, none may be running, and it is done here.
     pub(super) async fn project_fences(&self, epoch: Epoch) -> Result<(), RebuildError> {
+        let (topic, partitions) = (self.options.kafka.topic_events(), self.partitions().await?);
+        if wait_for_fence(&self.db, &topic, partitions, epoch, WORKERS_PATIENCE).await.is_ok() {
+            return Ok(());
+        }
         let options = ProjectorOptions { kafka: self.options.kafka.clone(), mysql: self.options.mysql.clone() };
         catch_up(&options, PROJECTION_PATIENCE).await?;
-        let topic = self.options.kafka.topic_events();
-        Ok(wait_for_fence(&self.db, &topic, self.partitions().await?, epoch, PROJECTION_PATIENCE).await?)
+        Ok(wait_for_fence(&self.db, &topic, partitions, epoch, PROJECTION_PATIENCE).await?)
     }
 
     /// Writes every SKU afresh, or leaves it closed for a reason of its own.

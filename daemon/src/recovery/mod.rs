@@ -18,7 +18,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 /// How often it is looked whether anything is wrong.
-const LOOK_EVERY: Duration = Duration::from_millis(500);
+const LOOK_EVERY: Duration = Duration::from_millis(250);
 /// How often it is tried to fill a SKU that was left closed.
 const BLOCKED_EVERY: Duration = Duration::from_secs(5);
 /// First and longest pause after a rebuild that failed.
@@ -103,6 +103,7 @@ impl Recovery {
     async fn repair(&self, suspicion: &str) -> Result<Repaired, RebuildError> {
         let rebuild = Rebuild::connect(self.options.clone()).await?;
         let Some(lock) = rebuild.lock(Duration::ZERO).await? else { return Ok(Repaired::Elsewhere) };
+        rebuild.warm_up();
         let repaired = self.repair_alone(&rebuild, suspicion).await;
         lock.release().await;
         repaired

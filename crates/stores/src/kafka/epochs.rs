@@ -4,7 +4,7 @@
 //! complete read extends a daemon's lease (DESIGN section 5), so a broker that cannot be reached can never keep one alive.
 
 use super::KafkaSettings;
-use super::append::{AppendError, append};
+use super::append::AppendError;
 use flash_core::epoch::{EpochRecord, EpochView};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -100,14 +100,12 @@ impl EpochReader {
     }
 }
 
-/// Appends an epoch record and waits for its acknowledgement by all in-sync replicas. Blocks.
-///
-/// The key is the epoch and its state, so that compaction keeps every epoch's last word.
+/// The record of the topic that an epoch record becomes. Its key is the epoch and its state, so that compaction keeps every
+/// epoch's last word. It may be appended twice, and late: epoch numbers are unique, so that is harmless.
 ///
 /// # Errors
-/// The record may still appear; epoch numbers are unique, so that is harmless.
-pub fn append_epoch(kafka: &KafkaSettings, record: &EpochRecord, patience: Duration) -> Result<(), EpochTopicError> {
+/// Only if the serializer itself fails.
+pub fn epoch_record(record: &EpochRecord) -> Result<(i32, String, Vec<u8>), EpochTopicError> {
     let payload = serde_json::to_vec(record).map_err(|error| EpochTopicError::Malformed { offset: -1, error })?;
-    let key = format!("{}:{:?}", record.epoch, record.state);
-    Ok(append(kafka, &kafka.topic_epochs(), &[(0, key, payload)], patience)?)
+    Ok((0, format!("{}:{:?}", record.epoch, record.state), payload))
 }
