@@ -5,9 +5,9 @@ mod view;
 use std::{cell::RefCell, time::Duration};
 
 use clap::Args;
-use flash_core::settings::parse_duration_ms;
+use flash_core::{epoch::EpochState, ids::Epoch, settings::parse_duration_ms};
 use flash_stores::mysql::lock::NamedLock;
-use flashd::rebuild::{Progress as Step, Rebuild, RebuildError};
+use flashd::rebuild::{Plan, Progress as Step, Rebuild, RebuildError};
 
 use super::setup::progress::Progress;
 use crate::{
@@ -52,7 +52,10 @@ pub(crate) async fn command(args: RebuildArgs, terminal: &Terminal) -> Result<Ex
     let plan = rebuild.plan().await.map_err(explain)?;
     let text = terminal.output() == Output::Text;
     if text {
-        view::plan(&plan, terminal)?;
+        view::lines(&plan).iter().try_for_each(|line| terminal.answer(line))?;
+    } else if !args.consent.yes {
+        // Whoever is asked must see what about.
+        view::lines(&plan).iter().for_each(|line| terminal.talk(line));
     }
     if args.consent.dry_run {
         let told = if text { view::dry_run().to_owned() } else { view::json(&plan, None) };
@@ -63,6 +66,13 @@ pub(crate) async fn command(args: RebuildArgs, terminal: &Terminal) -> Result<Ex
         return Ok(Exit::Failed);
     }
     let lock = lock(&rebuild, args.wait, terminal).await?;
+    if let Some(epoch) = opened_since(&rebuild, &plan).await? {
+        lock.release().await;
+        terminal.talk(&format!("epoch {epoch} was opened meanwhile by another coordinator; nothing more was done"));
+        let filled = Filled { epoch, took: Duration::ZERO, blocked: Vec::new() };
+        terminal.answer(&if text { format!("epoch {epoch} is open") } else { view::json(&plan, Some(&filled)) })?;
+        return Ok(Exit::Ok);
+    }
     let mut interrupt = Interrupt::listen()?;
     let filled = tokio::select! {
         biased;
@@ -97,6 +107,14 @@ async fn lock(rebuild: &Rebuild, wait: Duration, terminal: &Terminal) -> Result<
         None => Err(Failure::new(Exit::Failed, anyhow::anyhow!("{who} is still filling Redis"))
             .hint("its step is in GET /stats of the workers: recovery.step; flashctl rebuild --wait 300s")),
     }
+}
+
+/// Whether somebody else has filled Redis since the plan was shown: then there is nothing to be done again.
+async fn opened_since(rebuild: &Rebuild, plan: &Plan) -> Result<Option<Epoch>, Failure> {
+    let latest = rebuild.latest_epoch().await.map_err(explain)?.filter(|record| record.state == EpochState::Open);
+    let known =
+        plan.latest.as_ref().filter(|record| record.state == EpochState::Open).map_or(Epoch(0), |record| record.epoch);
+    Ok(latest.map(|record| record.epoch).filter(|epoch| *epoch > known))
 }
 
 async fn fill(rebuild: &Rebuild, terminal: &Terminal) -> Result<Filled, Failure> {

@@ -2,8 +2,10 @@
 
 use super::{Answer, REPLAYED, body, json, problem};
 use crate::app::{App, Shop};
+use crate::clock::boot_ms;
 use crate::crash;
 use crate::lane::Verdict;
+use flash_core::limits::RECORD_WITHIN_MS;
 use flash_core::outcome::Refusal;
 use flash_core::purchase::Purchase;
 use flash_core::stock::{Ask, Receipt};
@@ -71,10 +73,15 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     let idempotency_key = idempotency_key.unwrap_or_else(|| format!("auto-{order_id}"));
     let unknown = Refusal::OutcomeUnknown { idempotency_key: idempotency_key.clone() };
     crash::point("purchase.admitted");
+    let began_ms = boot_ms();
     let verdict = offer.lane.enqueue(Ask { user_id, quantity, order_id, reservation_id, idempotency_key })?;
     // If the client goes away here the purchase is still decided, and its verdict waits under the key.
     match tokio::time::timeout(app.config.http.answer_timeout, verdict).await {
-        Ok(Ok(Verdict::Recorded { receipt, epoch, replayed })) if shop.deciders.lease.covers(epoch) => {
+        // The second condition is for a machine that was suspended after its event was handed over: the time-out does not count
+        // that time, and an audit may have given the hold back by now.
+        Ok(Ok(Verdict::Recorded { receipt, epoch, replayed }))
+            if shop.deciders.lease.covers(epoch) && boot_ms().saturating_sub(began_ms) < RECORD_WITHIN_MS =>
+        {
             crash::point("purchase.answered");
             Ok(Told::Yes { receipt, replayed })
         }

@@ -11,7 +11,6 @@ use flash_tests::site::{Site, ticket};
 use flashd::dead_letters::{Desk, Outcome};
 use flashd::projector::ProjectorOptions;
 use std::time::{Duration, Instant};
-use tokio::task::JoinSet;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_frozen_redis_is_refused_at_once_and_comes_back_by_itself() {
@@ -95,33 +94,6 @@ async fn a_flushed_redis_is_not_refilled_by_anybody_but_a_rebuild() {
     assert_eq!(after["SOLD_OUT"], 51, "{after:?}");
     let worker = worker.restart().await;
     site.finish_except(&[&daemon, &worker], Exceptions { rebuilt: true, ..Exceptions::default() }).await;
-}
-
-/// The coordinator dies at every step; the next one starts again with a higher epoch, and nothing is sold in between.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_coordinator_killed_at_any_step_is_followed_by_another() {
-    let _turn = turn().await;
-    let mut points = JoinSet::new();
-    for point in ["announced", "closed", "fenced", "projected", "loaded", "opened"] {
-        points.spawn(async move {
-            let site = Site::open(Own::default(), &[ticket(1, 60)]).await;
-            let api = site.daemon("api").await;
-            let at = format!("rebuild.{point}");
-            let dying = site.daemon_with("worker", &[("FLASHD_CRASH_AT", &at)]).await;
-            let early: Vec<Purchase> = (1..=20).map(|user| Purchase::new(user, 1, "early")).collect();
-            assert_eq!(tally(&crowd(&site, &[&api], early.clone(), true).await)["WON"], 20);
-            site.redis::<()>(&["FLUSHALL"]).await;
-            let exit = tokio::time::timeout(Duration::from_secs(40), dying.ended()).await;
-            assert!(exit.is_ok(), "it dies at {at}");
-            let worker = site.daemon("worker").await;
-            let again = crowd(&site, &[&api], early, true).await;
-            assert!(again.iter().all(|said| said.word() == "WON"), "{point}: {:?}", tally(&again));
-            let late = (100..=160).map(|user| Purchase::new(user, 1, "late")).collect();
-            assert_eq!(tally(&crowd(&site, &[&api], late, true).await)["WON"], 40, "{point}");
-            site.finish_except(&[&api, &worker], Exceptions { rebuilt: true, ..Exceptions::default() }).await;
-        });
-    }
-    points.join_all().await;
 }
 
 /// Events that MySQL refused are in the log and were told: a Redis that is filled anew must not sell their units again. Their

@@ -9,7 +9,7 @@ use flash_core::{
 use flashd::rebuild::{Need, Plan};
 use serde_json::{Value, json};
 
-use crate::{plain::utc, report::Failure, terminal::Terminal};
+use crate::plain::utc;
 
 /// Version of the JSON answer.
 const VERSION: u32 = 1;
@@ -34,8 +34,8 @@ fn need(plan: &Plan) -> String {
     }
 }
 
-/// Prints what is, and what would be done.
-pub(super) fn plan(plan: &Plan, terminal: &Terminal) -> Result<(), Failure> {
+/// What is, and what would be done.
+pub(super) fn lines(plan: &Plan) -> [String; 4] {
     let epoch = match &plan.latest {
         None => "none yet".to_owned(),
         Some(record) => {
@@ -43,15 +43,14 @@ pub(super) fn plan(plan: &Plan, terminal: &Terminal) -> Result<(), Failure> {
             format!("{}, {state} since {}", record.epoch, utc(record.at_ms))
         }
     };
-    terminal.answer(&format!("epoch    {epoch}"))?;
-    terminal.answer(&format!("stock    {}", need(plan)))?;
-    terminal.answer(&format!("close    {} SKUs; buyers are told 503 STOCK_RECOVERING", plan.skus))?;
     let load = format!("{} for {} live orders to be loaded", seconds(plan.loading), plan.live_orders);
-    terminal.answer(&format!(
-        "stop     about {}: {} for leases to end, about {load}",
-        seconds(plan.wait + plan.loading),
-        seconds(plan.wait)
-    ))
+    let (stop, wait) = (seconds(plan.wait + plan.loading), seconds(plan.wait));
+    [
+        format!("epoch    {epoch}"),
+        format!("stock    {}", need(plan)),
+        format!("close    {} SKUs; buyers are told 503 STOCK_RECOVERING", plan.skus),
+        format!("stop     about {stop}: {wait} for leases to end, about {load}"),
+    ]
 }
 
 pub(super) const fn dry_run() -> &'static str {
