@@ -7,6 +7,7 @@ use flash_core::epoch::{EpochRecord, EpochState};
 use flash_core::fence::{Action, Coordinator, End, Fact, Primaries, Step};
 use flash_core::ids::Epoch;
 use flash_stores::mysql::epochs;
+use flash_stores::mysql::skus::{self, StoredSku};
 use flash_stores::redis::{Fence, LoadError};
 use std::time::Duration;
 
@@ -25,10 +26,10 @@ impl Rebuild {
         crash::point("rebuild.numbered");
         progress(Progress::Began(epoch));
         let mut coordinator = Coordinator::new(epoch, self.lease_ms());
-        let mut failed = None;
+        let (mut definitions, mut failed) = (Vec::new(), None);
         progress(Progress::At(coordinator.step()));
         loop {
-            let fact = match self.perform(&coordinator, &progress).await {
+            let fact = match self.perform(&coordinator, &mut definitions, &progress).await {
                 Ok(Some(fact)) => fact,
                 Ok(None) => break,
                 Err(error) => {
@@ -56,10 +57,12 @@ impl Rebuild {
         u64::try_from(self.options.lease.as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// Does what the coordinator says; `None` when there is nothing left to do.
+    /// Does what the coordinator says; `None` when there is nothing left to do. The definitions that are closed are the ones that
+    /// are filled: who changes one meanwhile sees the announcement and looks after Redis itself.
     async fn perform(
         &self,
         coordinator: &Coordinator,
+        definitions: &mut Vec<StoredSku>,
         progress: &impl Fn(Progress),
     ) -> Result<Option<Fact>, RebuildError> {
         let epoch = coordinator.epoch();
@@ -71,7 +74,8 @@ impl Rebuild {
             }
             Action::NotePrimaries => Fact::Primaries(self.gate.primaries().await?),
             Action::Close(primaries) => {
-                self.close_all(&fence(primaries)).await?;
+                *definitions = skus::list(&self.db).await?;
+                self.close_all(definitions, &fence(primaries)).await?;
                 Fact::Closed
             }
             Action::WaitUntil(until_ms) => wait(until_ms, progress).await,
@@ -84,7 +88,7 @@ impl Rebuild {
                 Fact::Projected
             }
             Action::Load(primaries) => {
-                self.load_all(&fence(primaries), progress).await?;
+                self.load_all(std::mem::take(definitions), &fence(primaries), progress).await?;
                 Fact::Loaded
             }
             Action::Open(primaries) => {

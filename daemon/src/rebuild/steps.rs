@@ -25,8 +25,8 @@ const SIDE_BY_SIDE: usize = 8;
 
 impl Rebuild {
     /// Takes every SKU off sale.
-    pub(super) async fn close_all(&self, fence: &Fence) -> Result<(), RebuildError> {
-        let ids: Vec<SkuId> = skus::list(&self.db).await?.into_iter().map(|stored| stored.sku.sku_id).collect();
+    pub(super) async fn close_all(&self, stored: &[StoredSku], fence: &Fence) -> Result<(), RebuildError> {
+        let ids: Vec<SkuId> = stored.iter().map(|stored| stored.sku.sku_id).collect();
         let fence = Arc::new(fence.clone());
         let close = |sku_id: SkuId| {
             let (rebuild, fence) = (self.clone(), Arc::clone(&fence));
@@ -63,8 +63,12 @@ impl Rebuild {
     }
 
     /// Writes every SKU afresh, or leaves it closed for a reason of its own.
-    pub(super) async fn load_all(&self, fence: &Fence, progress: &impl Fn(Progress)) -> Result<(), RebuildError> {
-        let stored = skus::list(&self.db).await?;
+    pub(super) async fn load_all(
+        &self,
+        stored: Vec<StoredSku>,
+        fence: &Fence,
+        progress: &impl Fn(Progress),
+    ) -> Result<(), RebuildError> {
         let ids: Vec<SkuId> = stored.iter().map(|stored| stored.sku.sku_id).collect();
         // Marked before the first unit can be sold, so that "never loaded" can be believed whatever dies.
         skus::mark_loaded(&self.db, &ids, fence.epoch).await?;
