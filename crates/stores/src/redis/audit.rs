@@ -124,7 +124,7 @@ impl Gate {
                 asks.arg(order.get());
             }
         }
-        let replies = self.pipeline(&asks, 2).await?;
+        let replies = self.pipeline(&asks).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let [Value::Array(held), Value::Array(settling)] = replies.as_slice() else { return Err(unexpected("knows")) };
         Ok(held.iter().zip(settling).map(|(held, settling)| [held, settling] != [&Value::Nil; 2]).collect())
     }
