@@ -201,6 +201,11 @@ impl Rebuild {
         Ok(tokio::task::spawn_blocking(read).await??)
     }
 
+    /// The connection to Redis, for whoever looks at the same one.
+    pub(crate) const fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
     fn keys(&self, sku_id: SkuId) -> SkuKeys {
         SkuKeys::new(self.gate.namespace(), sku_id)
     }
