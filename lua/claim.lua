@@ -6,7 +6,8 @@
 --       cancel: 3 'cancel'  4 order  5 the buyer, or '' if nobody says who asks
 --       due:    3 'due'     4 at most so many  5 take over settlements that were begun so long ago (ms)
 --       early:  3 'early'   4 order  5 its sequence number  6 the time (ms) from which on nobody may have been given the hold as
---               an answer. The caller has made sure that no event of it from before that time is in the log or will be
+--               an answer (nor in the minute before it). The caller has made sure that no event of it from before that time
+--               is in the log or will be
 -- Reply {'FENCED', reason}
 --    or, to cancel: {'CLOSING', entry} | {'EXPIRED'} | {'NOT_THEIRS'} | {'GONE'}
 --    or, to due:    {'OK', now, next, hold_ms, entry...}; next is when the earliest of what is left is due, 0 if nothing is,
@@ -69,13 +70,18 @@ local function cancel(order, user)
   return {'CLOSING', entry}
 end
 
+-- Both times are Redis' clock, which may step back (an NTP correction, another server that has become the primary): a buyer
+-- who asks behind the cut would then be noted with a time before it. So a minute before the cut counts as behind it: too
+-- cautious only leaves a hold to the next run or to its own end, too bold would sell its units twice.
+local CLOCK_MARGIN_MS = 60000
+
 -- A hold whose event never came. A buyer who asks again is either before this, and then it is left alone, or behind it, and
 -- then told that the reservation has expired.
 local function early(order, wanted_seq, since)
   local details = redis.call('HGET', hold_key, order)
   if not details or string.match(details, '^%d+:%d+:%d+:%d+:(%d+):') ~= wanted_seq then return {'GONE'} end
   local asked_again = string.match(redis.call('GET', KEYS[6]) or '', '^[^:]+:%d+:%d+:R(%d+)$')
-  if asked_again and tonumber(asked_again) >= since then return {'RETRIED'} end
+  if asked_again and tonumber(asked_again) >= since - CLOCK_MARGIN_MS then return {'RETRIED'} end
   local entry = take('EXPIRED', order, details)
   save()
   return {'CLOSING', entry}

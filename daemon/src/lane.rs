@@ -170,7 +170,7 @@ impl Task {
             return refuse_all(buyers, asks, |_| Refusal::StockRecovering);
         };
         crash::point("purchase.gathered");
-        self.refuse_foreign_keys(asks, buyers).await;
+        self.refuse_foreign_keys(&fence, asks, buyers).await;
         crash::point("purchase.claimed");
         if asks.is_empty() {
             return;
@@ -208,30 +208,52 @@ impl Task {
         }
     }
 
-    /// Takes out of the batch what may not be decided: purchases whose key their buyer has used for another SKU. If that
-    /// cannot be found out, nothing is decided – a claim alone holds no stock.
-    async fn refuse_foreign_keys(&self, asks: &mut Vec<Ask>, buyers: &mut Vec<oneshot::Sender<Verdict>>) {
+    /// Takes out of the batch what may not be decided: purchases whose key their buyer has used for another SKU, and those
+    /// of which that cannot be found out – a claim alone holds no stock.
+    async fn refuse_foreign_keys(
+        &self,
+        fence: &Fence,
+        asks: &mut Vec<Ask>,
+        buyers: &mut Vec<oneshot::Sender<Verdict>>,
+    ) {
+        let deciders = &*self.deciders;
         let keys: Vec<_> = asks.iter().map(|ask| (ask.user_id, ask.idempotency_key.as_str())).collect();
-        let claimed = match self.deciders.gate.claim_keys(self.shared.sku_id, &keys).await {
-            Ok(claimed) => claimed,
-            Err(error) => {
-                self.deciders.selling.stops();
-                tracing::debug!(sku = %self.shared.sku_id, %error, "keys could not be claimed");
-                refuse_all(buyers, asks, |_| Refusal::StockRecovering);
-                return asks.clear();
-            }
-        };
-        if claimed.iter().all(|ours| *ours) {
+        let claimed = deciders.gate.claim_keys(fence, self.shared.sku_id, &keys).await;
+        if claimed.iter().all(|ours| matches!(ours, Ok(true))) {
             return;
         }
+        let unclaimed = claimed.iter().any(Result::is_err);
+        self.note_unclaimed(claimed.iter().filter_map(|ours| ours.as_ref().err()));
         let all = asks.drain(..).zip(buyers.drain(..)).zip(claimed).collect::<Vec<_>>();
         for ((ask, buyer), ours) in all {
-            if ours {
-                asks.push(ask);
-                buyers.push(buyer);
-            } else {
-                let _ = buyer.send(Verdict::Refused(Refusal::KeyReused));
-            }
+            let refusal = match ours {
+                Ok(true) => {
+                    asks.push(ask);
+                    buyers.push(buyer);
+                    continue;
+                }
+                Ok(false) => Refusal::KeyReused,
+                Err(_) => Refusal::StockRecovering,
+            };
+            let _ = buyer.send(Verdict::Refused(refusal));
+        }
+        // If any are left, whether they are decided will show.
+        if unclaimed && asks.is_empty() {
+            deciders.selling.stops();
+        }
+    }
+
+    /// Tells people, and whoever may mend it, why keys could not be claimed.
+    fn note_unclaimed<'a>(&self, errors: impl Iterator<Item = &'a StockError> + Clone) {
+        let fenced =
+            errors.clone().find_map(|error| if let StockError::Fenced(why) = error { Some(why) } else { None });
+        if let Some(reason) = fenced {
+            self.deciders.meters.claims_fenced();
+            self.deciders.lease.suspect();
+            self.deciders.fenced.note(reason);
+        }
+        if let Some(error) = errors.clone().next() {
+            tracing::debug!(sku = %self.shared.sku_id, keys = errors.count(), %error, "keys could not be claimed");
         }
     }
 

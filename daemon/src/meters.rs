@@ -155,6 +155,11 @@ impl Meters {
         }
     }
 
+    /// A batch of which some keys could not be claimed because Redis was not allowed to take them.
+    pub(crate) fn claims_fenced(&self) {
+        self.fenced.fetch_add(1, Relaxed);
+    }
+
     /// A report of a payment that was answered.
     pub(crate) fn paid(&self, fated: &Fated) {
         let fate = match fated {

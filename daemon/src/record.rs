@@ -34,9 +34,9 @@ impl Win {
     }
 }
 
-/// Records the wins of one batch: their keys' claims are made to last, then the events are handed to Kafka – unless the batch
-/// began (boot clock) so long ago that this process must have been frozen. So an audit knows when an event that has not come
-/// will not come any more.
+/// Records the wins of one batch: their keys' claims are made to last, then the events of those whose claim does are handed to
+/// Kafka – unless the batch began (boot clock) so long ago that this process must have been frozen. So an audit knows when an
+/// event that has not come will not come any more.
 pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Epoch, wins: Vec<Win>, began_ms: u64) {
     let holds: Vec<&Hold> = wins.iter().map(|win| &win.hold).collect();
     let kept = deciders.gate.keep_claims(sku_id, &holds).await;
@@ -48,22 +48,22 @@ pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Ep
         }
         return;
     }
-    match kept {
-        Ok(()) => {
-            crash::point("purchase.kept");
-            for win in wins {
-                record(&deciders.recorder, sku_id, epoch, win);
-            }
-            crash::point("purchase.queued");
-        }
-        Err(error) => {
-            tracing::warn!(sku = %sku_id, wins = wins.len(), %error, "claims could not be kept; outcomes are unknown");
-            for win in wins {
-                let unknown = win.unknown();
-                win.tell(unknown);
-            }
-        }
+    let (kept, lost): (Vec<_>, Vec<_>) = wins.into_iter().zip(kept).partition(|(_, kept)| kept.is_ok());
+    if let Some((_, Err(error))) = lost.first() {
+        tracing::warn!(sku = %sku_id, wins = lost.len(), %error, "claims could not be kept; outcomes are unknown");
     }
+    for (win, _) in lost {
+        let unknown = win.unknown();
+        win.tell(unknown);
+    }
+    if kept.is_empty() {
+        return;
+    }
+    crash::point("purchase.kept");
+    for (win, _) in kept {
+        record(&deciders.recorder, sku_id, epoch, win);
+    }
+    crash::point("purchase.queued");
 }
 
 fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {

@@ -81,7 +81,9 @@ pub(crate) async fn command(args: RebuildArgs, terminal: &Terminal) -> Result<Ex
     };
     lock.release().await;
     let Some(filled) = filled.transpose()? else {
-        terminal.talk("nothing is open until a rebuild is finished: a worker starts one, or flashctl rebuild --yes");
+        terminal.talk(
+            "if it was announced already, nothing is open until another is finished: a worker starts one by itself",
+        );
         return Ok(Exit::Interrupted);
     };
     terminal.answer(&if text { view::summary(&filled) } else { view::json(&plan, Some(&filled)) })?;

@@ -132,6 +132,8 @@ fn audited(app: &App, text: &mut String) {
     if let (Some(age_ms), Some(took_ms)) = (app.audit.age_ms(), view.last_took_ms) {
         gauge(text, "flash_reconcile_age_milliseconds", "Age of the last audit.", age_ms);
         gauge(text, "flash_reconcile_duration_milliseconds", "How long the last audit took.", took_ms);
+        let help = "Pause before the next audit; longer while the same findings stay.";
+        gauge(text, "flash_reconcile_pause_milliseconds", help, view.pause_ms);
     }
 }
 

@@ -73,6 +73,11 @@ impl Rebuild {
                         oversold.held + oversold.sold
                     )
                 }
+                Err(error @ RebuildError::OrdersLost { .. }) => {
+                    format!(
+                        "{error}; rows of `orders` were lost: flashctl reconcile --sku {sku_id} names them; restore them"
+                    )
+                }
                 Err(error) => return Err(error),
             },
         };

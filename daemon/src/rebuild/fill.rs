@@ -2,7 +2,7 @@
 
 use super::{Rebuild, RebuildError};
 use crate::crash;
-use flash_core::ids::{OrderId, UserId};
+use flash_core::ids::{OrderId, SkuId, UserId};
 use flash_core::limits::{IDEMPOTENCY_TTL_MS, PAYMENT_TTL_MS};
 use flash_core::order::OrderState;
 use flash_core::payment::RefundReason;
@@ -28,8 +28,23 @@ impl Rebuild {
         loader.begin().await.map_err(refused)?;
         crash::point("fill.begun");
         let sum = if sold_from { self.fill_orders(sku, fence, &loader).await? } else { Filling::default() };
-        loader.open(&stock(sku, &sum)?).await.map_err(refused)?;
+        let stock = stock(sku, &sum)?;
+        let occupied = i64::from(stock.counters.held) + i64::from(stock.counters.sold);
+        if sold_from {
+            self.check_ledger(sku.sku_id, occupied).await?;
+        }
+        loader.open(&stock).await.map_err(refused)?;
         crash::point("fill.opened");
+        Ok(())
+    }
+
+    /// The ledger has a row for whatever was given away, also if its order was deleted by hand: such a unit was told to a buyer
+    /// and must not be sold again. (Fewer units in the ledger than in the orders sell too little at worst.)
+    async fn check_ledger(&self, sku_id: SkuId, occupied: i64) -> Result<(), RebuildError> {
+        let given_away = orders::given_away(&self.db, sku_id).await?;
+        if given_away > occupied {
+            return Err(RebuildError::OrdersLost { sku_id, occupied, given_away });
+        }
         Ok(())
     }
 

@@ -124,6 +124,16 @@ pub enum RebuildError {
         /// The numbers.
         oversold: Oversold,
     },
+    /// The ledger has given away more than the orders occupy: orders were deleted or changed by hand.
+    #[error("SKU {sku_id}: its orders occupy {occupied} units, and its ledger has given away {given_away}")]
+    OrdersLost {
+        /// Which SKU.
+        sku_id: SkuId,
+        /// Units of its orders on hold or sold.
+        occupied: i64,
+        /// Units by its ledger.
+        given_away: i64,
+    },
     /// What was seen did not fit the step: no primary answered, for one.
     #[error("the rebuild was given up while {}", .0.as_str())]
     GivenUp(Step),
@@ -176,6 +186,11 @@ impl Rebuild {
     /// [`RebuildError::MySql`].
     pub async fn lock(&self, patience: Duration) -> Result<Option<NamedLock>, RebuildError> {
         Ok(NamedLock::take(&self.db, LOCK, patience).await?)
+    }
+
+    /// The connection to Redis, for whoever looks at the same one.
+    pub(crate) const fn gate(&self) -> &Gate {
+        &self.gate
     }
 
     fn keys(&self, sku_id: SkuId) -> SkuKeys {

@@ -1,7 +1,8 @@
 //! The auditor: a worker compares the books by itself now and then, and says so once when something is wrong.
 //!
 //! One worker at a time: a lock in MySQL that is kept while the worker lives. The first look adds up the ledger, each later one
-//! only what has come since; an idle SKU costs one short call to Redis. Repairs nothing.
+//! only what has come since; an idle SKU costs one short call to Redis. A finding that stays costs more – its events are waited
+//! for and looked for –, so the same findings again make the pause twice as long. Repairs nothing.
 
 use super::ledger::Memory;
 use super::{Reconcile, ReconcileError, ReconcileOptions, Report};
@@ -15,10 +16,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::MissedTickBehavior;
 
 /// Who runs an audit that nobody has asked for.
 const WHO: &str = "auditor";
+/// Longest pause while the same findings stay, unless audits are further apart anyway.
+const PAUSE_MAX: Duration = Duration::from_mins(15);
 /// Most findings that are shown.
 const SHOWN_MAX: usize = 50;
 
@@ -45,6 +47,8 @@ pub(crate) struct View {
     pub(crate) last_at_ms: Option<u64>,
     /// How long it took.
     pub(crate) last_took_ms: Option<u64>,
+    /// The pause before the next one.
+    pub(crate) pause_ms: u64,
     /// What it found, by kind.
     pub(crate) found: BTreeMap<&'static str, usize>,
     /// The findings themselves, the first of them.
@@ -74,6 +78,14 @@ impl AuditStatus {
 /// What has been told of already.
 type Told = BTreeSet<(Kind, Option<SkuId>)>;
 
+/// What the last run found, and by how much.
+type Last = BTreeSet<(Kind, Option<SkuId>, i64)>;
+
+/// The pause behind a run: the usual one, or twice the last one if nothing has changed about what is wrong.
+fn pause(every: Duration, before: Duration, last: &Last, now: &Last) -> Duration {
+    if now.is_empty() || now != last { every } else { (before * 2).min(PAUSE_MAX).max(every) }
+}
+
 impl Auditor {
     pub(crate) fn new(options: ReconcileOptions, every: Duration, status: Arc<AuditStatus>) -> Self {
         Self { options, every, status }
@@ -91,25 +103,31 @@ impl Auditor {
     }
 
     async fn keep_auditing(&self) {
-        let mut ticks = tokio::time::interval(self.every);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // The first tick is at once; servers may still be starting then.
-        ticks.tick().await;
-        let (mut memory, mut told) = (Memory::default(), Told::new());
+        let (mut memory, mut told, mut last) = (Memory::default(), Told::new(), Last::new());
+        let mut wait = self.every;
         let mut desk: Option<(Reconcile, NamedLock)> = None;
         loop {
-            ticks.tick().await;
+            self.status.change(|view| view.pause_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
+            // Before the first run too: servers may still be starting.
+            tokio::time::sleep(wait).await;
             if desk.is_none() {
                 desk = self.open().await;
                 self.status.change(|view| view.active = desk.is_some());
             }
             let Some((reconcile, _)) = &desk else { continue };
             match reconcile.run_light(&mut memory).await {
-                Ok(report) => self.note(reconcile, &report, &mut told).await,
+                Ok(report) => {
+                    self.note(reconcile, &report, &mut told).await;
+                    let found = &report.findings;
+                    let now: Last = found.iter().map(|one| (one.kind, one.sku_id, one.amount)).collect();
+                    wait = pause(self.every, wait, &last, &now);
+                    last = now;
+                }
                 Err(error) => {
                     // The lock may be gone with its connection; whoever is quicker goes on.
                     self.failed(&error);
                     memory = Memory::default();
+                    wait = self.every;
                     desk = None;
                 }
             }
@@ -181,5 +199,24 @@ impl Auditor {
             view.findings = report.findings.iter().take(SHOWN_MAX).cloned().collect();
             view.last_error = None;
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_same_findings_again_make_the_pause_longer_and_anything_else_makes_it_the_usual_one() {
+        let minutes = Duration::from_mins;
+        let drift = |amount| Last::from([(Kind::CounterDrift, Some(SkuId::new(1)), amount)]);
+        let every = minutes(1);
+        assert_eq!(pause(every, every, &Last::new(), &Last::new()), every);
+        assert_eq!(pause(every, every, &Last::new(), &drift(1)), every, "new");
+        assert_eq!(pause(every, every, &drift(1), &drift(1)), minutes(2), "the same");
+        assert_eq!(pause(every, minutes(8), &drift(1), &drift(1)), minutes(15), "bounded");
+        assert_eq!(pause(minutes(60), minutes(60), &drift(1), &drift(1)), minutes(60), "never shorter than asked for");
+        assert_eq!(pause(every, minutes(15), &drift(1), &drift(2)), every, "another amount");
+        assert_eq!(pause(every, minutes(15), &drift(1), &Last::new()), every, "over");
     }
 }

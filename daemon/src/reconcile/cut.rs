@@ -82,6 +82,8 @@ impl Reconcile {
         let Some(fence) = self.rebuild.open_fence().await? else {
             return Ok(Err("no stock epoch is open".to_owned()));
         };
+        // Among several servers the primary of this epoch is the one to compare, not the one that was it once.
+        self.gate.look_for(&fence).await;
         let mut stored = skus::list(&self.db).await?;
         if let Some(only) = only {
             stored.retain(|stored| stored.sku.sku_id == only);

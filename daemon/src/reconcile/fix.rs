@@ -51,6 +51,17 @@ pub struct Fixed {
     pub whole: bool,
 }
 
+/// A repair that did not come to its end.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}")]
+pub struct Stopped {
+    /// What was done before; the last one is what it stopped at.
+    pub done: Vec<Fixed>,
+    /// Why.
+    #[source]
+    pub error: Box<ReconcileError>,
+}
+
 impl Report {
     /// What `--fix` would do, finding by finding, and what it would leave.
     #[must_use]
@@ -99,29 +110,51 @@ impl Reconcile {
     /// Does what [`Report::repairs`] says. What has changed since is found out by each step itself.
     ///
     /// # Errors
-    /// [`ReconcileError`]; what was begun is finished by any sweeper.
-    pub async fn fix(&self, report: &Report, author: &Author) -> Result<Vec<Fixed>, ReconcileError> {
+    /// [`Stopped`]; what was begun is finished by any sweeper.
+    pub async fn fix(&self, report: &Report, author: &Author) -> Result<Vec<Fixed>, Stopped> {
         let mut done = Vec::new();
         let mut recorder: Option<Arc<Recorder>> = None;
         for repair in report.repairs() {
             if repair.what.is_none() {
                 continue;
             }
-            let sku_id = repair.sku_id;
-            let (outcome, whole) = match repair.kind {
-                Kind::OrphanHold => {
-                    let recorder = self.recorder(&mut recorder).await?;
-                    self.release_orphans(report, sku_id, &recorder).await?
+            let mut outcome = String::new();
+            match self.fix_one(report, &repair, author, &mut recorder, &mut outcome).await {
+                Ok(whole) => done.push(Fixed { repair, outcome, whole }),
+                Err(error) => {
+                    let before = if outcome.is_empty() { outcome } else { format!("{outcome}; ") };
+                    done.push(Fixed { repair, outcome: format!("{before}stopped: {error}"), whole: false });
+                    return Err(Stopped { done, error: Box::new(error) });
                 }
-                Kind::ExpiredNotReleased | Kind::SettlementStuck => {
-                    let recorder = self.recorder(&mut recorder).await?;
-                    self.sweep(report, sku_id, &recorder).await?
-                }
-                _ => self.complete_change(report, &repair, author).await?,
-            };
-            done.push(Fixed { repair, outcome, whole });
+            }
         }
         Ok(done)
+    }
+
+    /// One repair; whether nothing of it is left. `outcome` says what has been done also if it fails half-way.
+    async fn fix_one(
+        &self,
+        report: &Report,
+        repair: &Repair,
+        author: &Author,
+        recorder: &mut Option<Arc<Recorder>>,
+        outcome: &mut String,
+    ) -> Result<bool, ReconcileError> {
+        match repair.kind {
+            Kind::OrphanHold => {
+                let recorder = self.recorder(recorder).await?;
+                self.release_orphans(report, repair.sku_id, &recorder, outcome).await
+            }
+            Kind::ExpiredNotReleased | Kind::SettlementStuck => {
+                let recorder = self.recorder(recorder).await?;
+                self.sweep(report, repair.sku_id, &recorder, outcome).await
+            }
+            _ => {
+                let (told, whole) = self.complete_change(report, repair, author).await?;
+                *outcome = told;
+                Ok(whole)
+            }
+        }
     }
 
     /// A producer that has reached the log.
@@ -145,9 +178,11 @@ impl Reconcile {
         report: &Report,
         sku_id: SkuId,
         recorder: &Recorder,
-    ) -> Result<(String, bool), ReconcileError> {
+        outcome: &mut String,
+    ) -> Result<bool, ReconcileError> {
         let Some((orphans, since_ms)) = report.orphans.get(&sku_id) else {
-            return Ok(("nothing was left to do".to_owned(), true));
+            "nothing was left to do".clone_into(outcome);
+            return Ok(true);
         };
         let keys = self.keys(sku_id);
         let (mut units, mut retried, mut gone, mut unfinished) = (0, 0, 0, 0);
@@ -163,17 +198,18 @@ impl Reconcile {
             let back = self.settle(sku_id, &report.fence, &taken, recorder).await?;
             unfinished += taken.len() - back.len();
             units += back.iter().map(|hold| u64::from(hold.quantity)).sum::<u64>();
+            let mut told = vec![format!("{units} units are on sale again")];
+            let mut tell = |count: usize, what: &str| {
+                if count > 0 {
+                    told.push(format!("{count} {what}"));
+                }
+            };
+            tell(retried, "left: their buyers have asked again lately, and that records them; a later run looks again");
+            tell(gone, "had ended meanwhile");
+            tell(unfinished, "not acknowledged by the log yet: a sweeper finishes them");
+            *outcome = told.join("; ");
         }
-        let mut told = vec![format!("{units} units are on sale again")];
-        let mut tell = |count: usize, what: &str| {
-            if count > 0 {
-                told.push(format!("{count} {what}"));
-            }
-        };
-        tell(retried, "left: their buyers have asked again, and they are recorded by that");
-        tell(gone, "had ended meanwhile");
-        tell(unfinished, "not acknowledged by the log yet: a sweeper finishes them");
-        Ok((told.join("; "), unfinished == 0))
+        Ok(unfinished == 0)
     }
 
     /// What a sweeper does, until nothing is due.
@@ -182,7 +218,8 @@ impl Reconcile {
         report: &Report,
         sku_id: SkuId,
         recorder: &Recorder,
-    ) -> Result<(String, bool), ReconcileError> {
+        outcome: &mut String,
+    ) -> Result<bool, ReconcileError> {
         let keys = self.keys(sku_id);
         let (mut finished, mut left) = (0, 0);
         loop {
@@ -190,16 +227,14 @@ impl Reconcile {
             let back = self.settle(sku_id, &report.fence, &due.taken, recorder).await?;
             finished += back.len();
             left += due.taken.len() - back.len();
+            *outcome = format!("{finished} finished");
+            if left > 0 {
+                *outcome += &format!("; {left} not acknowledged by the log yet: a sweeper finishes them");
+            }
             if due.taken.len() < SWEEP_BATCH_MAX || left > 0 {
-                break;
+                return Ok(left == 0);
             }
         }
-        let rest = if left > 0 {
-            format!("; {left} not acknowledged by the log yet: a sweeper finishes them")
-        } else {
-            String::new()
-        };
-        Ok((format!("{finished} finished{rest}"), left == 0))
     }
 
     /// Records settlements and finishes those that the log has; returns their holds.

@@ -15,7 +15,7 @@ use flash_stores::mysql::reconcile::{Look, Totals};
 use flash_stores::mysql::skus::{self, StoredSku};
 use flash_stores::redis::{Audited, Fence};
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// Most orders, buyers or payments that are read behind one difference.
@@ -208,7 +208,7 @@ impl Reconcile {
         // Redis forgets an order after the log knows its end; MySQL knows it once it has passed the log's end.
         self.projected(&|_| {}).await?;
         let mut now = Look::begin(&self.db).await?;
-        let mut still = Vec::new();
+        let mut still = HashSet::new();
         for chunk in lost.chunks(PAGE as usize) {
             let ids: Vec<OrderId> = chunk.iter().map(|order| order.order_id).collect();
             still.extend(now.still_on_hold(&ids).await?);

@@ -17,7 +17,7 @@ mod ledger;
 mod search;
 
 pub(crate) use auditor::{AuditStatus, Auditor};
-pub use fix::{Fixed, Repair};
+pub use fix::{Fixed, Repair, Stopped};
 pub use judge::{RedisRow, Report, SkuRow};
 
 use crate::change::ChangeError;
@@ -151,8 +151,7 @@ impl Reconcile {
     /// If Redis cannot be reached within ten seconds.
     pub async fn connect(options: ReconcileOptions) -> Result<Self, ReconcileError> {
         let rebuild = Rebuild::connect(options.parts.clone()).await?;
-        let gate = Gate::new(&options.parts.redis)?;
-        gate.wait_connected(Duration::from_secs(10)).await?;
+        let gate = rebuild.gate().clone();
         let db = Db::open(&MySqlSettings { connections_max: CONNECTIONS, ..options.parts.mysql.clone() });
         Ok(Self { options, rebuild, gate, db })
     }

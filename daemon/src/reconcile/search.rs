@@ -12,7 +12,6 @@ use flash_core::reconcile::{Case, Gap, Known};
 use flash_core::stock::Hold;
 use flash_stores::kafka::KafkaSettings;
 use flash_stores::kafka::consumer::{LogConsumer, Polled};
-use flash_stores::mysql::reconcile::Look;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
@@ -61,7 +60,34 @@ impl Found {
     }
 }
 
+/// How far the log has been read for what is missing: a gap that stays is not looked for again in all of it.
+#[derive(Debug, Default)]
+pub(super) struct Searched {
+    epoch: Option<Epoch>,
+    missing: Missing,
+    /// Per partition, the offset behind the last record that was read.
+    upto: BTreeMap<i32, u64>,
+    told: Vec<(Told, String)>,
+}
+
+impl Searched {
+    /// Nothing has been read, and up to here nothing has to be.
+    pub(super) fn until(upto: BTreeMap<i32, u64>) -> Self {
+        Self { upto, ..Self::default() }
+    }
+
+    /// Whether all of this was looked for, in a log that has only become longer.
+    pub(super) fn covers(&self, epoch: Epoch, missing: &Missing, ends: &[(i32, u64)]) -> bool {
+        let looked_for = |(sku_id, numbers): (&SkuId, &BTreeSet<u64>)| {
+            self.missing.get(sku_id).is_some_and(|old| numbers.is_subset(old))
+        };
+        let read = |(id, upto): (&i32, &u64)| ends.iter().any(|(other, end)| other == id && end >= upto);
+        self.epoch == Some(epoch) && missing.iter().all(looked_for) && self.upto.iter().all(read)
+    }
+}
+
 /// A stock change that a record of the log tells of.
+#[derive(Debug)]
 struct Told {
     sku_id: SkuId,
     seq: u64,
@@ -96,23 +122,26 @@ impl Told {
 }
 
 impl Reconcile {
-    /// Looks for what is missing. `ends` is where the log ended after everything that could still come had come.
+    /// Looks for what is missing. `ends` is where the log ended after everything that could still come had come; the log is
+    /// read on from where it was `before`. Also returns how far it has been read now.
     pub(super) async fn search(
         &self,
         cut: &Cut,
         missing: &Missing,
         ends: &[(i32, u64)],
-        look: &mut Look,
-    ) -> Result<Found, ReconcileError> {
+        before: Searched,
+    ) -> Result<(Found, Searched), ReconcileError> {
         let mut found = Found::default();
         let epoch = cut.fence.epoch;
         self.search_letters(epoch, missing, &mut found).await?;
-        let starts = look.offsets_of_older(epoch).await?;
-        let from = ends.iter().map(|(id, end)| (*id, starts.get(id).copied().unwrap_or(0).min(*end))).collect();
-        let (kafka, missing_too, ends) = (self.options.parts.kafka.clone(), missing.clone(), ends.to_vec());
-        let read = move || search_log(&kafka, from, &ends, epoch, &missing_too);
-        for (told, origin) in tokio::task::spawn_blocking(read).await?? {
-            let case = Case::Logged { origin };
+        let Searched { upto, mut told, .. } = before;
+        let from = ends.iter().map(|(id, end)| (*id, upto.get(id).copied().unwrap_or(0).min(*end))).collect();
+        let (kafka, missing_too, ends_too) = (self.options.parts.kafka.clone(), missing.clone(), ends.to_vec());
+        let read = move || search_log(&kafka, from, &ends_too, epoch, &missing_too);
+        told.extend(tokio::task::spawn_blocking(read).await??);
+        told.retain(|(told, _)| missing.get(&told.sku_id).is_some_and(|numbers| numbers.contains(&told.seq)));
+        for (told, origin) in &told {
+            let case = Case::Logged { origin: origin.clone() };
             found.note(told.sku_id, told.seq, Some(told.known(case)));
         }
         for (sku_id, numbers) in missing {
@@ -124,7 +153,8 @@ impl Reconcile {
                 gaps.sort_unstable_by_key(|gap| gap.seq);
             }
         }
-        Ok(found)
+        let upto = ends.iter().copied().collect();
+        Ok((found, Searched { epoch: Some(epoch), missing: missing.clone(), upto, told }))
     }
 
     async fn search_letters(&self, epoch: Epoch, missing: &Missing, found: &mut Found) -> Result<(), ReconcileError> {

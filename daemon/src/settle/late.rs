@@ -53,7 +53,8 @@ impl Settler<'_> {
         match reserved.decisions.pop() {
             Some(Decision::Won(hold) | Decision::Replayed(hold)) => {
                 crash::point("late.reserved");
-                gate.keep_claims(found.sku_id, &[&hold]).await.map_err(|error| self.unsettled(&error))?;
+                let kept = gate.keep_claims(found.sku_id, &[&hold]).await;
+                kept.into_iter().collect::<Result<(), _>>().map_err(|error| self.unsettled(&error))?;
                 crash::point("late.kept");
                 Ok(Some(hold.order_id))
             }

@@ -129,6 +129,31 @@ async fn a_sku_with_waiting_dead_letters_stays_closed_until_they_are_replayed() 
     site.finish_except(&[&daemon], left).await;
 }
 
+/// An order that somebody has deleted from MySQL was told to a buyer: the ledger still knows of it, so a Redis that is filled anew
+/// does not sell its units again. The SKU stays closed until the row is back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_order_that_was_deleted_by_hand_is_not_sold_again() {
+    let _turn = turn().await;
+    let site = Site::open(Own::default(), &[ticket(1, 1)]).await;
+    let daemon = site.daemon("all").await;
+    let mut buyer = site.buyer(&[&daemon]);
+    let purchase = Purchase::new(1, 1, "k");
+    let told = buyer.insist(&purchase).await.won();
+    eventually("the order", || async { site.orders().await == 1 }).await;
+    for sql in ["CREATE TABLE kept AS SELECT * FROM orders", "DELETE FROM orders"] {
+        sqlx::query(sql).execute(&site.sql).await.unwrap();
+    }
+    site.redis::<()>(&["FLUSHALL"]).await;
+    let blocked = || async { daemon.stats().await["recovery"]["blocked"]["1"].as_str().map(str::to_owned) };
+    eventually("the reason", || async { blocked().await.is_some_and(|why| why.contains("flashctl reconcile")) }).await;
+    let _ = buyer.buy(&Purchase::new(2, 1, "k")).await.refused(503, "STOCK_RECOVERING");
+    sqlx::query("INSERT INTO orders SELECT * FROM kept").execute(&site.sql).await.unwrap();
+    let again = buyer.insist(&purchase).await.won();
+    assert_eq!((again.order_id, again.replayed), (told.order_id, true));
+    let _ = buyer.insist(&Purchase::new(2, 1, "k")).await.refused(410, "SOLD_OUT");
+    site.finish_except(&[&daemon], Exceptions { rebuilt: true, ..Exceptions::default() }).await;
+}
+
 /// The lost win that the lease prevents: a daemon decides, freezes before its event is in the log, and wakes up when Redis has
 /// been filled anew without that purchase. Its event is void, so nobody may be told yes; the same key buys again.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -135,14 +135,19 @@ impl Kind {
                 "stop selling it (flashctl sale pause ID), then raise the capacity or cancel orders with their buyers"
             }
             Self::CounterDrift | Self::HoldLost => "flashctl rebuild: Redis is filled afresh from MySQL and the log",
-            Self::MissingOrder => "flashctl why ORDER shows where its trail ends",
+            Self::MissingOrder => {
+                "restore its rows in MySQL before any rebuild; flashctl why ORDER shows where its trail ends"
+            }
             Self::OrphanHold => {
                 "--fix gives the units back now, through the log; otherwise they come back when the hold ends"
             }
             Self::SettlementStuck | Self::ExpiredNotReleased => "--fix finishes them; a worker that runs does the same",
             Self::PaidNotConfirmed => "give the money back, or confirm the order by hand with its buyer",
             Self::CapBroken => "nothing is sold twice; decide with the buyer",
-            Self::CapacityDiffers | Self::TermsDiffer => "--fix completes the change: Redis is given what MySQL says",
+            Self::CapacityDiffers => {
+                "--fix gives Redis what MySQL says, unless its other counters are wrong too; then flashctl rebuild"
+            }
+            Self::TermsDiffer => "--fix completes the change: Redis is given what MySQL says",
             Self::LedgerDiffers => "rows were changed by hand; compare the orders with flashctl why ORDER",
             Self::DeadLettersWaiting => "repair what they failed with, then: flashctl dlq replay --all",
             Self::BlockedSku => {

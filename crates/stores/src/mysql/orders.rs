@@ -110,12 +110,23 @@ pub async fn live(db: &Db) -> Result<u64, MySqlError> {
     Ok(sqlx::query_scalar(sql).fetch_one(db.pool()).await?)
 }
 
-/// SKUs that have any order or payment. All others can be filled without being asked about.
+/// Units of one SKU that the ledger has given away and not taken back: what its orders occupy, unless somebody has deleted or
+/// changed orders by hand.
+///
+/// # Errors
+/// [`MySqlError`].
+pub async fn given_away(db: &Db, sku_id: SkuId) -> Result<i64, MySqlError> {
+    let sql = "SELECT CAST(COALESCE(-SUM(delta), 0) AS SIGNED) FROM inventory_audit WHERE sku_id = ?";
+    Ok(sqlx::query_scalar(sql).bind(sku_id.get()).fetch_one(db.pool()).await?)
+}
+
+/// SKUs that have any order, ledger row or payment. All others can be filled without being asked about.
 ///
 /// # Errors
 /// [`MySqlError`].
 pub async fn skus_with_any(db: &Db) -> Result<BTreeSet<SkuId>, MySqlError> {
-    let sql = "SELECT DISTINCT sku_id FROM orders UNION SELECT DISTINCT sku_id FROM payments";
+    let sql = "SELECT DISTINCT sku_id FROM orders UNION SELECT DISTINCT sku_id FROM inventory_audit \
+               UNION SELECT DISTINCT sku_id FROM payments";
     let ids: Vec<u64> = sqlx::query_scalar(sql).fetch_all(db.pool()).await?;
     Ok(ids.into_iter().map(SkuId::new).collect())
 }

@@ -8,11 +8,10 @@ use flash_core::reconcile::GateBooks;
 use flash_core::settlement::Settlement;
 use flash_core::stock::{Hold, Terms};
 use redis::Value;
+use std::collections::BTreeMap;
 
 /// Up to so many holds, and settlements, are added up inside the one step: about a millisecond of Redis.
 const ADDED_UP_MAX: usize = 1_000;
-/// Entries asked for per step of a walk.
-const WALK_COUNT: usize = 1_000;
 
 /// One look at a SKU for an audit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,7 +38,7 @@ pub struct Traces {
 pub enum Early {
     /// It was begun: record it, then finish it.
     Begun(Settlement),
-    /// Its buyer has asked again: it may be in the log by now. Nothing was changed.
+    /// Its buyer has asked again lately: it may be in the log by now. Nothing was changed.
     Retried,
     /// It is not there any more. Nothing was changed.
     Gone,
@@ -53,7 +52,7 @@ impl Gate {
     pub async fn audit(&self, keys: &SkuKeys, fence: &Fence) -> Result<Audited, StockError> {
         let mut call = Call::new(&AUDIT, 5);
         call.arg(&keys.stock).arg(&keys.holds).arg(&keys.hold).arg(&keys.closing).arg(&keys.closings);
-        call.arg(fence.epoch.0).arg(fence.replids.as_str()).arg(ADDED_UP_MAX);
+        call.fence(fence).arg(ADDED_UP_MAX);
         let mut reply = Reply::open(self.run(&call).await?)?;
         if text(&reply.next()?) != Some("OK") {
             return Err(unexpected("audit"));
@@ -98,15 +97,22 @@ impl Gate {
         wanted_hold: impl Fn(&Hold) -> bool,
         wanted_settlement: impl Fn(&Settlement) -> bool,
     ) -> Result<Traces, StockError> {
-        let mut found = Traces::default();
+        // By order: a walk may show an entry twice.
+        let (mut holds, mut settlements) = (BTreeMap::new(), BTreeMap::new());
         // Settlements last: a hold that becomes one meanwhile is then seen as either.
-        for (order, details) in self.walk(&keys.hold).await? {
-            found.holds.extend(hold(&format!("{order}:{details}")).filter(&wanted_hold));
-        }
-        for (order, entry) in self.walk(&keys.closing).await? {
-            found.settlements.extend(settlement(&format!("{order}:{entry}")).filter(&wanted_settlement));
-        }
-        Ok(found)
+        let pick = |order: &str, details: &str| {
+            let picked = hold(&format!("{order}:{details}")).filter(&wanted_hold);
+            holds.extend(picked.map(|hold| (hold.order_id, hold)));
+            Ok(())
+        };
+        self.walk(&keys.hold, usize::MAX, pick).await?;
+        let pick = |order: &str, entry: &str| {
+            let picked = settlement(&format!("{order}:{entry}")).filter(&wanted_settlement);
+            settlements.extend(picked.map(|settling| (settling.hold.order_id, settling)));
+            Ok(())
+        };
+        self.walk(&keys.closing, usize::MAX, pick).await?;
+        Ok(Traces { holds: holds.into_values().collect(), settlements: settlements.into_values().collect() })
     }
 
     /// Which of these orders Redis knows: on hold, or being settled.
@@ -124,13 +130,13 @@ impl Gate {
                 asks.arg(order.get());
             }
         }
-        let replies = self.pipeline(&asks, 2).await?;
+        let replies = self.pipeline(&asks).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let [Value::Array(held), Value::Array(settling)] = replies.as_slice() else { return Err(unexpected("knows")) };
         Ok(held.iter().zip(settling).map(|(held, settling)| [held, settling] != [&Value::Nil; 2]).collect())
     }
 
-    /// Begins to give back a hold that the log does not have and that nobody was given as an answer since `since_ms` by
-    /// Redis' clock (`lua/claim.lua`, early).
+    /// Begins to give back a hold that the log does not have and that nobody was given as an answer since a minute before
+    /// `since_ms` by Redis' clock (`lua/claim.lua`, early).
     ///
     /// # Errors
     /// [`StockError`]; after [`StockError::Unknown`] it may have begun, and a sweeper takes it over.
@@ -144,8 +150,7 @@ impl Gate {
         let mut call = Call::new(&CLAIM, 6);
         call.arg(&keys.stock).arg(&keys.holds).arg(&keys.hold).arg(&keys.closing).arg(&keys.closings);
         call.arg(keys.answer(orphan.user_id, &orphan.idempotency_key));
-        call.arg(fence.epoch.0).arg(fence.replids.as_str());
-        call.arg("early").arg(orphan.order_id.get()).arg(orphan.seq).arg(since_ms);
+        call.fence(fence).arg("early").arg(orphan.order_id.get()).arg(orphan.seq).arg(since_ms);
         let mut reply = Reply::open(self.run(&call).await?)?;
         match text(&reply.next()?) {
             Some("CLOSING") => {
@@ -155,28 +160,6 @@ impl Gate {
             Some("RETRIED") => Ok(Early::Retried),
             Some("GONE") => Ok(Early::Gone),
             _ => Err(unexpected("early")),
-        }
-    }
-
-    /// All fields of a hash, page by page.
-    async fn walk(&self, key: &str) -> Result<Vec<(String, String)>, StockError> {
-        let (mut cursor, mut found) = ("0".to_owned(), Vec::new());
-        loop {
-            let mut scan = redis::cmd("HSCAN");
-            scan.arg(key).arg(&cursor).arg("COUNT").arg(WALK_COUNT);
-            let Value::Array(reply) = self.query(&scan).await? else { return Err(unexpected("walk")) };
-            let [next, Value::Array(fields)] = reply.as_slice() else { return Err(unexpected("walk")) };
-            for pair in fields.chunks(2) {
-                if let [field, value] = pair
-                    && let (Some(field), Some(value)) = (text(field), text(value))
-                {
-                    found.push((field.to_owned(), value.to_owned()));
-                }
-            }
-            cursor = text(next).ok_or_else(|| unexpected("walk"))?.to_owned();
-            if cursor == "0" {
-                return Ok(found);
-            }
         }
     }
 }

@@ -142,32 +142,61 @@ impl Gate {
         result
     }
 
-    /// Sends several commands at once, each where its key is, and returns their replies in order. Whatever goes wrong, some
-    /// of them may have been done.
-    pub(super) async fn pipeline(&self, commands: &Pipeline, count: usize) -> Result<Vec<Value>, StockError> {
-        let cluster = match &self.way {
-            Way::Single(link) => return link.pipeline(commands, count).await,
-            Way::Cluster(cluster) => cluster,
+    /// Sends several commands at once, each where its key is, and returns their replies in order, one per command. What a
+    /// primary does not answer is an error of its own commands alone. One that failed may have been done.
+    pub(super) async fn pipeline(&self, commands: &Pipeline) -> Vec<Result<Value, StockError>> {
+        self.send(commands, None).await
+    }
+
+    /// The same, where a reply counts only if it came from a primary that the epoch was opened with; else it is
+    /// [`StockError::Fenced`], and the command may have been done. One server alone is not asked: the script that decides
+    /// right after asks the same server.
+    pub(super) async fn pipeline_behind(&self, fence: &Fence, commands: &Pipeline) -> Vec<Result<Value, StockError>> {
+        self.send(commands, Some(fence)).await
+    }
+
+    async fn send(&self, commands: &Pipeline, fence: Option<&Fence>) -> Vec<Result<Value, StockError>> {
+        let count = commands.len();
+        let cluster = match (&self.way, fence) {
+            (Way::Single(link), Some(fence)) if !link.is_alone() => {
+                return each(link.pipeline_behind(commands.clone(), fence).await, count);
+            }
+            (Way::Single(link), _) => return each(link.pipeline(commands, count).await, count),
+            (Way::Cluster(cluster), _) => cluster,
         };
         let map = cluster.map();
+        let mut all = vec![Err(StockError::Unknown("the call died".to_owned())); count];
         let mut parts: BTreeMap<usize, (Vec<usize>, Pipeline)> = BTreeMap::new();
         for (index, command) in commands.cmd_iter().enumerate() {
-            let (indexes, part) = parts.entry(map.place_of(first_argument(command).unwrap_or_default())?).or_default();
-            indexes.push(index);
-            part.add_command(command.clone());
+            match map.place_of(first_argument(command).unwrap_or_default()) {
+                Ok(place) => {
+                    let (indexes, part) = parts.entry(place).or_default();
+                    indexes.push(index);
+                    part.add_command(command.clone());
+                }
+                Err(nobody) => all[index] = Err(nobody),
+            }
         }
         let mut sent = JoinSet::new();
         for (place, (indexes, part)) in parts {
-            let link = map.primaries[place].1.clone();
-            sent.spawn(async move { link.pipeline(&part, indexes.len()).await.map(|replies| (indexes, replies)) });
+            let (link, fence) = (map.primaries[place].1.clone(), fence.cloned());
+            sent.spawn(async move {
+                let replies = match fence {
+                    Some(fence) => link.pipeline_behind(part, &fence).await,
+                    None => link.pipeline(&part, indexes.len()).await,
+                };
+                let replies = each(replies, indexes.len());
+                (indexes, replies)
+            });
         }
-        let mut all = vec![Value::Nil; count];
         while let Some(part) = sent.join_next().await {
-            let part = part.map_err(|died| StockError::Unknown(died.to_string())).flatten();
-            let (indexes, replies) = part.inspect_err(|_| self.doubt())?;
+            let Ok((indexes, replies)) = part else { continue };
             indexes.into_iter().zip(replies).for_each(|(index, reply)| all[index] = reply);
         }
-        Ok(all)
+        if all.iter().any(Result::is_err) {
+            self.doubt();
+        }
+        all
     }
 
     /// The connection for a key; any, for no key.
@@ -206,6 +235,15 @@ async fn replid(link: &Link) -> Result<String, StockError> {
     let reply = link.query(redis::cmd("INFO").arg("replication")).await?;
     let info: String = redis::from_redis_value(reply).map_err(|error| StockError::Unknown(error.to_string()))?;
     search::primary_replid(&info).map_err(StockError::Refused)
+}
+
+/// What became of each of `count` commands that went together.
+fn each(replies: Result<Vec<Value>, StockError>, count: usize) -> Vec<Result<Value, StockError>> {
+    match replies {
+        Ok(replies) if replies.len() == count => replies.into_iter().map(Ok).collect(),
+        Ok(_) => vec![Err(super::reply::unexpected("not one per command")); count],
+        Err(error) => vec![Err(error); count],
+    }
 }
 
 /// The key of a command that has one key, right after its name.

@@ -5,7 +5,7 @@
 //! every purchase its patience. Where there are several candidates, the keeper also looks whether the server it is
 //! connected to is still the primary to ask, and moves on if another one is (see `search`).
 
-use super::search::Search;
+use super::search::{self, Search};
 use super::{Fence, Replids, StockError};
 use redis::ConnectionInfo;
 use redis::aio::MultiplexedConnection;
@@ -132,6 +132,31 @@ impl Link {
             self.doubt(None);
             unknown(error)
         })
+    }
+
+    /// The same, and last of all the server is asked who it is. Was it a primary of this fence then, it was one when it did the
+    /// rest: an id does not come back. Else its replies count for nothing.
+    pub(super) async fn pipeline_behind(
+        &self,
+        mut commands: redis::Pipeline,
+        fence: &Fence,
+    ) -> Result<Vec<redis::Value>, StockError> {
+        commands.cmd("INFO").arg("replication");
+        let mut replies = self.pipeline(&commands, commands.len()).await?;
+        let info = replies.pop().ok_or_else(|| super::reply::unexpected("no INFO"))?;
+        let info: String = redis::from_redis_value(info).map_err(|error| StockError::Unknown(error.to_string()))?;
+        let reason = match search::primary_replid(&info) {
+            Ok(replid) if fence.replids.contains(&replid) => return Ok(replies),
+            Ok(replid) => format!("REPLID {replid}"),
+            Err(no_primary) => no_primary,
+        };
+        self.doubt(Some(fence));
+        Err(StockError::Fenced(reason))
+    }
+
+    /// Whether it can lead to one server only.
+    pub(super) fn is_alone(&self) -> bool {
+        self.alone
     }
 
     /// Makes sure that the connection leads to the primary that the epoch was opened with, if that is one of the candidates

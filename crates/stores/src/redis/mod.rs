@@ -22,6 +22,7 @@ mod settle;
 mod slots;
 mod stock;
 mod trace;
+mod walk;
 
 pub use audit::{Audited, Early, Traces};
 pub use connection::{Gate, GateSettings};

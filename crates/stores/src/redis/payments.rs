@@ -113,7 +113,7 @@ impl Gate {
             let value = format!("{epoch}:{order_id}:{}", fate.write());
             writes.cmd("SET").arg(payment_key(self.namespace(), payment_id)).arg(value).arg("PX").arg(PAYMENT_TTL_MS);
         }
-        self.pipeline(&writes, fates.len()).await.map(drop)
+        self.pipeline(&writes).await.into_iter().try_for_each(|written| written.map(drop))
     }
 
     /// Which SKU an order belongs to, if Redis remembers.

@@ -13,9 +13,7 @@ use flash_core::payment::PaymentId;
 use flash_core::settlement::Settlement;
 use flash_core::stock::Hold;
 use redis::{Cmd, Value};
-
-/// Holds looked at per call of a search.
-const SEARCH_STEP: u32 = 1_000;
+use std::collections::BTreeMap;
 
 /// What Redis has of one order.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -121,25 +119,15 @@ impl Gate {
         most: usize,
         wanted: impl Fn(&Hold) -> bool,
     ) -> Result<(Vec<Hold>, bool), StockError> {
-        let (mut cursor, mut found, mut seen) = ("0".to_owned(), Vec::<Hold>::new(), 0);
-        loop {
-            let mut scan = redis::cmd("HSCAN");
-            scan.arg(&keys.hold).arg(&cursor).arg("COUNT").arg(SEARCH_STEP);
-            let page: (String, Vec<String>) = redis::from_redis_value(self.query(&scan).await?)
-                .map_err(|error| StockError::Unknown(error.to_string()))?;
-            for pair in page.1.as_chunks::<2>().0 {
-                let held = hold(&format!("{}:{}", pair[0], pair[1])).ok_or_else(|| unexpected("hold"))?;
-                // A scan may show an entry twice.
-                if wanted(&held) && !found.iter().any(|known| known.order_id == held.order_id) {
-                    found.push(held);
-                }
-                seen += 1;
-            }
-            cursor = page.0;
-            if cursor == "0" || seen >= most {
-                return Ok((found, cursor == "0"));
-            }
-        }
+        // By order: a walk may show an entry twice.
+        let mut found = BTreeMap::new();
+        let pick = |order: &str, details: &str| {
+            let held = hold(&format!("{order}:{details}")).ok_or_else(|| unexpected("hold"))?;
+            found.extend(wanted(&held).then_some((held.order_id, held)));
+            Ok(())
+        };
+        let complete = self.walk(&keys.hold, most, pick).await?;
+        Ok((found.into_values().collect(), complete))
     }
 
     async fn get(&self, key: &str) -> Result<Option<String>, StockError> {

@@ -9,6 +9,9 @@ use flash_core::stock::{Ask, Decision, Hold};
 use flash_stores::redis::{Early, StockError};
 use std::time::Duration;
 
+/// Redis' clock may step back by so much (`lua/claim.lua`).
+const CLOCK_MARGIN_MS: u64 = 60_000;
+
 async fn decided(stand: &Stand<'_>, ask: &Ask) -> Decision {
     stand.reserve(std::slice::from_ref(ask)).await.unwrap().decisions.remove(0)
 }
@@ -40,15 +43,20 @@ async fn a_hold_that_was_given_as_an_answer_since_the_cut_is_left_alone() {
     assert_eq!(decided(&stand, &third).await, Decision::Replayed(since.clone()));
 
     assert_eq!(take(&stand, &since, books.now_ms).await.unwrap(), Early::Retried);
-    // Asked again before the cut: whatever that has led to is in the log or never will be.
+    // As if the clock had stepped back by the whole margin behind the cut.
+    let later = books.now_ms + CLOCK_MARGIN_MS;
+    assert_eq!(take(&stand, &since, later).await.unwrap(), Early::Retried);
+    // Asked again a moment before the cut: nobody can tell that from behind it.
+    assert_eq!(take(&stand, &before, books.now_ms).await.unwrap(), Early::Retried);
+    // Asked again long before the cut: whatever that has led to is in the log or never will be.
     for (hold, asked) in [(&forgotten, &first), (&before, &second)] {
-        let Early::Begun(settlement) = take(&stand, hold, books.now_ms).await.unwrap() else { panic!("{hold:?}") };
+        let Early::Begun(settlement) = take(&stand, hold, later).await.unwrap() else { panic!("{hold:?}") };
         assert_eq!((settlement.state, &settlement.hold), (OrderState::Expired, hold));
         // Who asks from now on is told that it is over, before and after the log knows.
         assert_eq!(decided(&stand, asked).await, Decision::Expired);
         stand.gate.finish(&stand.keys, &stand.fence, &[&settlement]).await.unwrap();
         assert_eq!(decided(&stand, asked).await, Decision::Expired);
-        assert_eq!(take(&stand, hold, books.now_ms).await.unwrap(), Early::Gone);
+        assert_eq!(take(&stand, hold, later).await.unwrap(), Early::Gone);
     }
     let counters = stand.snapshot().await.counters;
     assert_eq!((counters.available, counters.held, counters.closing, counters.seq), (9, 1, 0, 5));

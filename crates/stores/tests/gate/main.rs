@@ -1,5 +1,6 @@
 //! The gate over a real Redis: the scripts against the model, and under every fault.
 
+mod claims;
 mod early;
 mod faults;
 mod guards;
