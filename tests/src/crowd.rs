@@ -57,7 +57,8 @@ impl Rush {
         /// Some 25 purchases per second and buyer.
         const PAUSE: Duration = Duration::from_millis(40);
         let (stop, wins, words) = (Arc::default(), Arc::<AtomicU64>::default(), Arc::<Mutex<Tally>>::default());
-        let users = Arc::new(AtomicU64::new(1_000_000));
+        // Every SKU has buyers of its own: one buyer's key belongs to one SKU.
+        let users = Arc::new(AtomicU64::new(sku_id * 1_000_000));
         let mut rush = Self { stop, wins, words, tasks: JoinSet::new() };
         for index in 0..width {
             let mut order = daemons.to_vec();
