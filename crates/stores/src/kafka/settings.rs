@@ -51,7 +51,10 @@ impl KafkaSettings {
             .set("client.id", format!("flash-{role}"))
             // A broker that comes back should be found within a second, not within the default ten.
             .set("reconnect.backoff.ms", "50")
-            .set("reconnect.backoff.max.ms", "1000");
+            .set("reconnect.backoff.max.ms", "1000")
+            // A client that was started while no broker could be reached must not give its first ones up and begin anew for
+            // ever: the addresses it was given are the ones to try.
+            .set("metadata.recovery.strategy", "none");
         config
     }
 
