@@ -69,7 +69,7 @@ mod tests {
         let one = candidates("redis://:pw@h:7000/2").remove(0);
         assert_eq!((name(&one).as_str(), one.redis_settings().db()), ("h:7000", 2));
         assert_eq!(name(&candidates("redis://h")[0]), "h:6379");
-        assert_eq!(candidates("redis+unix:///tmp/redis.sock").len(), 1);
+        assert_eq!(candidates("redis+unix:///run/redis.sock").len(), 1);
     }
 
     #[test]
