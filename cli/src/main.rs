@@ -9,6 +9,7 @@ mod commands;
 mod exit;
 mod http;
 mod interrupt;
+mod live;
 mod operator;
 mod plain;
 mod report;

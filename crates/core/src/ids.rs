@@ -104,7 +104,7 @@ id_type!(
 );
 
 /// The number of a stock epoch. Numbers come from a MySQL counter; the highest wins. Zero means "none yet".
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Epoch(pub u64);
 

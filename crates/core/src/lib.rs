@@ -16,4 +16,5 @@ pub mod sale;
 pub mod settings;
 pub mod settlement;
 pub mod snowflake;
+pub mod stats;
 pub mod stock;
