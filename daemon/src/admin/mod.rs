@@ -1,7 +1,9 @@
 //! The admin plane: health, readiness, metrics and statistics on a listener, thread and runtime of their own, so that it
 //! answers while the API is saturated.
 
-mod pages;
+mod health;
+mod metrics;
+mod stats;
 
 use crate::app::App;
 use crate::http::{Answer, problem};
@@ -89,10 +91,10 @@ async fn serve(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receive
 
 fn route(app: &App, request: &Request<Incoming>) -> Answer {
     let page = match request.uri().path() {
-        "/livez" => pages::livez,
-        "/readyz" => pages::readyz,
-        "/metrics" => pages::metrics,
-        "/stats" => pages::stats,
+        "/livez" => health::livez,
+        "/readyz" => health::readyz,
+        "/metrics" => metrics::metrics,
+        "/stats" => stats::stats,
         _ => return problem::answer(&Refusal::RouteNotFound),
     };
     if request.method() == Method::GET { page(app) } else { problem::answer(&Refusal::MethodNotAllowed) }

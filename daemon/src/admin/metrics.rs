@@ -1,59 +1,12 @@
-//! What the admin plane shows. Nothing here waits for a backend: every number is already in memory.
+//! `/metrics`: Prometheus text of everything this process counts. Asks no backend: everything is already in memory.
 
-use crate::app::{App, Shop};
-use crate::clock::wall_ms;
+use crate::app::App;
 use crate::http::{Answer, json};
 use crate::meters::{gauge, header};
 use bytes::Bytes;
 use flash_core::reconcile::Kind;
-use hyper::StatusCode;
 use hyper::header::{CONTENT_TYPE, HeaderValue};
-use serde_json::{Map, Value, json};
 use std::fmt::Write as _;
-
-/// Version of the `/stats` document.
-const STATS_VERSION: u32 = 1;
-/// Most SKUs that are listed one by one; the busiest and scarcest come from the API's own list.
-const SKUS_LISTED: usize = 200;
-
-/// `/livez`: the process answers.
-pub(super) fn livez(_: &App) -> Answer {
-    json(Bytes::from_static(b"{\"status\":\"ok\"}"))
-}
-
-/// `/readyz`: 200 when every latch is dropped, otherwise 503 with the reasons.
-pub(super) fn readyz(app: &App) -> Answer {
-    let reasons = app.unready();
-    let ready = reasons.is_empty();
-    let reasons: Map<String, Value> = reasons.into_iter().map(|(latch, why)| (latch.to_owned(), why.into())).collect();
-    let mut answer = json(Bytes::from(json!({ "ready": ready, "reasons": reasons }).to_string()));
-    if !ready {
-        *answer.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
-    }
-    answer
-}
-
-/// `/stats`: one versioned document.
-pub(super) fn stats(app: &App) -> Answer {
-    let outcomes: Map<String, Value> =
-        app.meters.outcomes().map(|(status, reason, count)| (format!("{status}.{reason}"), count.into())).collect();
-    let document = json!({
-        "version": STATS_VERSION,
-        "role": app.config.role.as_str(),
-        "build": env!("CARGO_PKG_VERSION"),
-        "atMs": wall_ms(),
-        "uptimeMs": u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "ready": app.unready().is_empty(),
-        "connections": app.meters.connections.load(std::sync::atomic::Ordering::Relaxed),
-        "outcomes": outcomes,
-        "selling": app.shop.as_ref().map(selling),
-        "swept": app.config.role.works().then(|| app.meters.swept_so_far().collect::<std::collections::BTreeMap<_, _>>()),
-        "recovery": app.config.role.works().then(|| app.recovery.view()),
-        "audit": app.config.role.works().then(|| app.audit.view()),
-        "projector": app.projector.as_ref().map(crate::projector::Handle::snapshot),
-    });
-    json(Bytes::from(document.to_string()))
-}
 
 /// Prometheus text of how long buyers could not be served.
 fn render_stops(stops: &crate::selling::View, text: &mut String) {
@@ -84,39 +37,6 @@ fn render_recovery(recovery: &crate::recovery::View, text: &mut String) {
     gauge(text, "flash_rebuild_last_milliseconds", "How long the last finished rebuild took.", took_ms);
     let blocked = recovery.blocked.len() as u64;
     gauge(text, "flash_blocked_skus", "SKUs that the last attempt to fill them left closed.", blocked);
-}
-
-fn selling(shop: &Shop) -> Value {
-    let skus: Vec<Value> = shop
-        .catalog
-        .all()
-        .iter()
-        .take(SKUS_LISTED)
-        .map(|offer| {
-            let seen = offer.lane.seen();
-            json!({
-                "skuId": offer.sku.sku_id,
-                "name": offer.sku.name,
-                "capacity": offer.sku.capacity,
-                "available": seen.map(|c| c.available),
-                "held": seen.map(|c| c.held),
-                "sold": seen.map(|c| c.sold),
-                "closing": seen.map(|c| c.closing),
-                "laneDepth": offer.lane.depth(),
-            })
-        })
-        .collect();
-    let lease = &shop.deciders.lease;
-    json!({
-        "node": shop.ids.node(),
-        "inFlight": shop.admission.in_flight(),
-        "unacknowledgedEvents": shop.deciders.recorder.unanswered(),
-        "epoch": { "latest": lease.latest(), "open": lease.is_open(), "leaseAgeMs": lease.age_ms() },
-        "stops": shop.deciders.selling.view(),
-        "redis": shop.deciders.gate.connected().err(),
-        "skuCount": shop.catalog.all().len(),
-        "skus": skus,
-    })
 }
 
 /// Prometheus text of what the auditor has found. A worker that is not the one who audits shows no age.
