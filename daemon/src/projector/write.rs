@@ -82,12 +82,16 @@ impl Writer {
             crash::point("project.written");
             tx.commit().await
         });
-        committed.await.inspect_err(|_| drop(self.status.apply_errors.fetch_add(1, Relaxed)))?;
+        committed.await.inspect_err(|_| {
+            self.status.apply_errors.fetch_add(1, Relaxed);
+        })?;
         self.status.apply.observe(began.elapsed());
         crash::point("project.committed");
         positions.advance(&advances);
         self.status.events.fetch_add(entries.len() as u64, Relaxed);
-        self.status.applied.iter().zip(by_state).for_each(|(count, more)| drop(count.fetch_add(more, Relaxed)));
+        for (count, more) in self.status.applied.iter().zip(by_state) {
+            count.fetch_add(more, Relaxed);
+        }
         self.status.batches.fetch_add(1, Relaxed);
         self.status.voided.fetch_add(voided as u64, Relaxed);
         Ok(())

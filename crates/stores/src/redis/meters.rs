@@ -71,7 +71,9 @@ impl Meters {
             Err(StockError::NotSent(_)) => {}
             // An answer all the same.
             Err(StockError::Fenced(_)) => counted.took.observe(began.elapsed()),
-            Err(StockError::Refused(_) | StockError::Unknown(_)) => drop(counted.errors.fetch_add(1, Relaxed)),
+            Err(StockError::Refused(_) | StockError::Unknown(_)) => {
+                counted.errors.fetch_add(1, Relaxed);
+            }
         }
     }
 
