@@ -96,7 +96,7 @@ impl<'a> Route<'a> {
 pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -> Answer {
     let started = Instant::now();
     let (endpoint, answer) = dispatch(app, shop, request, started).await;
-    app.meters.http.answered(endpoint, answer.status().as_u16(), started.elapsed());
+    app.meters.http.answered(endpoint, answer.status().as_u16(), started);
     answer
 }
 
