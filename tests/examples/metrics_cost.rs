@@ -12,18 +12,15 @@
 #![expect(clippy::unwrap_used, reason = "a measurement: a panic is the report")]
 #![expect(clippy::print_stdout, reason = "the table is its answer")]
 
-use flash_core::stats::{Counter, Timings};
 use flash_tests::backends::Own;
 use flash_tests::buyer::{PURCHASE, Purchase};
 use flash_tests::daemon::Daemon;
 use flash_tests::exposition::Exposition;
 use flash_tests::site::{Site, ticket};
 use flash_tests::wire::Connection;
-use std::hint::black_box;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
 use tokio::task::JoinSet;
 
 /// Purchases of one turn, and buyers at a time.
@@ -38,7 +35,6 @@ async fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let [counts, counts_not, ..] = &args[..] else { panic!("two builds of flashd") };
     let rounds: usize = args.get(2).map_or(10, |rounds| rounds.parse().unwrap());
-    primitives();
     let site = Site::open(Own::default(), &[ticket(PLENTY, 10_000_000), ticket(GONE, 1)]).await;
     let daemons = [
         site.daemon_from(&PathBuf::from(counts), "api").await,
@@ -68,22 +64,7 @@ async fn main() {
         let each = ratios.iter().map(|ratio| format!("{ratio:.2}")).collect::<Vec<_>>().join(" ");
         println!("{what:<10} {with:>16.1} {without:>16.1} {:>8.3}   {each}", median(ratios));
     }
-    let worker = site.daemon("worker").await;
-    site.finish(&[&daemons[0], &daemons[1], &worker]).await;
-}
-
-/// Nanoseconds of the calls that recording is made of.
-fn primitives() {
-    const TIMES: u32 = 5_000_000;
-    let time = |call: &dyn Fn()| {
-        let began = Instant::now();
-        (0..TIMES).for_each(|_| call());
-        began.elapsed().as_secs_f64() * 1e9 / f64::from(TIMES)
-    };
-    let (counter, timings, began) = (Counter::default(), Timings::default(), Instant::now());
-    println!("one counter                    {:6.1} ns", time(&|| black_box(&counter).one()));
-    println!("one duration, the clock included {:4.1} ns", time(&|| black_box(&timings).since(began)));
-    println!("reading the clock              {:6.1} ns\n", time(&|| drop(black_box(Instant::now()))));
+    site.abandon().await;
 }
 
 /// Sells the last ticket, and makes sure that the builds are what they are said to be.
