@@ -170,7 +170,9 @@ async fn it_tells_what_buyers_were_told() {
 fn documented() -> BTreeMap<String, (String, String)> {
     let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/metrics.md");
     let text = std::fs::read_to_string(path).unwrap();
-    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let (_, table) = text.split_once("<!-- metrics: begin").expect("the table begins");
+    let (table, _) = table.split_once("<!-- metrics: end").expect("the table ends");
+    let rows = table.lines().filter_map(|line| line.strip_prefix("| `"));
     let rows = rows.map(|row| row.split('|').map(|cell| cell.trim().trim_end_matches('`')).collect::<Vec<_>>());
     rows.map(|row| {
         let [metric, kind, unit, by, meaning, ..] = row[..] else { panic!("{row:?}") };
