@@ -10,13 +10,12 @@ use crate::fenced::Fenced;
 use crate::http::problem;
 use crate::latch::Latch;
 use crate::lease::Lease;
-use crate::meters::{Came, Decided, Meters, Wish};
+use crate::meters::{Came, Decided, LaneCounts, LaneMeters, Meters, Wish};
 use crate::record::{Win, record_all};
 use crate::selling::{Mark, Selling};
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::limits::{LANE_BATCH_MAX, LANE_QUEUE_MAX};
 use flash_core::outcome::{Refusal, SoldOut};
-use flash_core::stats::Counter;
 use flash_core::stock::{Ask, Counters, Decision, Receipt};
 use flash_stores::kafka::producer::Recorder;
 use flash_stores::redis::{Batch, Fence, Gate, Reserved, SkuKeys, StockError};
@@ -95,41 +94,7 @@ struct Shared {
     mark: Mark,
     /// Counters, and when they were seen on the boot clock.
     seen: Mutex<Option<(Counters, u64)>>,
-    attempts: Counter,
-    wins: Counter,
-    sold_out: Counter,
-}
-
-/// What is counted of one SKU since its lane began.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct LaneCounts {
-    /// Purchases asked of this daemon.
-    pub(crate) attempts: u64,
-    /// Holds made through it.
-    pub(crate) wins: u64,
-    /// Sold-out answers, the latch's included.
-    pub(crate) sold_out: u64,
-}
-
-impl LaneCounts {
-    /// What was counted after an earlier look; everything, if the lane began anew.
-    pub(crate) fn since(&self, earlier: &Self) -> Self {
-        if self.attempts < earlier.attempts || self.wins < earlier.wins || self.sold_out < earlier.sold_out {
-            return *self;
-        }
-        Self {
-            attempts: self.attempts - earlier.attempts,
-            wins: self.wins - earlier.wins,
-            sold_out: self.sold_out - earlier.sold_out,
-        }
-    }
-
-    /// Adds what another one has counted.
-    pub(crate) fn add(&mut self, other: &Self) {
-        self.attempts += other.attempts;
-        self.wins += other.wins;
-        self.sold_out += other.sold_out;
-    }
+    meters: LaneMeters,
 }
 
 impl Shared {
@@ -153,9 +118,7 @@ impl Lane {
             latch: Latch::default(),
             mark: Mark::default(),
             seen: Mutex::new(None),
-            attempts: Counter::default(),
-            wins: Counter::default(),
-            sold_out: Counter::default(),
+            meters: LaneMeters::default(),
         });
         let keys = SkuKeys::new(deciders.gate.namespace(), sku_id);
         tokio::spawn(Task { deciders, keys, shared: Arc::clone(&shared) }.run(waiting));
@@ -188,22 +151,14 @@ impl Lane {
         self.shared.see(counters);
     }
 
-    /// Counts a purchase that was asked for.
-    pub(crate) fn asked(&self) {
-        self.shared.attempts.one();
-    }
-
-    /// Counts a purchase that the latch has answered.
-    pub(crate) fn latched_out(&self) {
-        self.shared.sold_out.one();
+    /// What is counted of it.
+    pub(crate) fn meters(&self) -> &LaneMeters {
+        &self.shared.meters
     }
 
     /// What is counted so far.
     pub(crate) fn counts(&self) -> LaneCounts {
-        let Shared { attempts, wins, sold_out, .. } = &*self.shared;
-        // Attempts last: whoever won or lost has asked before.
-        let (wins, sold_out) = (wins.get(), sold_out.get());
-        LaneCounts { attempts: attempts.get(), wins, sold_out }
+        self.shared.meters.read()
     }
 
     /// Purchases waiting in the queue.
@@ -385,18 +340,9 @@ impl Task {
 
     /// Counts what was decided, before anybody is told.
     fn count(&self, decisions: &[Decision]) {
-        let mut decided = Decided::default();
-        for decision in decisions {
-            *match decision {
-                Decision::Won(_) => &mut decided.won,
-                Decision::Replayed(_) | Decision::Kept(_) => &mut decided.replayed,
-                Decision::SoldOut => &mut decided.sold_out,
-                _ => &mut decided.refused,
-            } += 1;
-        }
+        let decided = Decided::of(decisions);
         self.deciders.meters.inventory.decided(&decided);
-        self.shared.wins.add(decided.won);
-        self.shared.sold_out.add(decided.sold_out);
+        self.shared.meters.decided(&decided);
     }
 
     /// Answers what is decided and hands the wins on to be recorded; the lane does not wait for that.

@@ -56,14 +56,14 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     } else {
         Refusal::StockRecovering
     })?;
-    offer.lane.asked();
+    offer.lane.meters().asked();
     let _admitted = shop.admission.admit().inspect_err(|refusal| {
         if matches!(refusal, Refusal::StockRecovering) {
             shop.deciders.selling.nothing_is_decided();
         }
     })?;
     if let Some((sold_out, body)) = offer.lane.latch().answer(purchase.user_id) {
-        offer.lane.latched_out();
+        offer.lane.meters().latched_out();
         return Ok(Told::Latched(sold_out, body));
     }
     let twin = purchase.idempotency_key.as_deref().map(|key| shop.twins.enter(purchase.user_id, key));

@@ -1,6 +1,7 @@
 //! What was asked of the stock, order by order, and what came of it.
 
 use flash_core::stats::Counter;
+use flash_core::stock::Decision;
 use flash_stores::redis::StockError;
 
 /// What is wanted of the stock.
@@ -83,6 +84,22 @@ pub(crate) struct Decided {
     pub(crate) sold_out: u64,
     /// Other refusals.
     pub(crate) refused: u64,
+}
+
+impl Decided {
+    /// Counts the decisions of a batch.
+    pub(crate) fn of(decisions: &[Decision]) -> Self {
+        let mut decided = Self::default();
+        for decision in decisions {
+            *match decision {
+                Decision::Won(_) => &mut decided.won,
+                Decision::Replayed(_) | Decision::Kept(_) => &mut decided.replayed,
+                Decision::SoldOut => &mut decided.sold_out,
+                _ => &mut decided.refused,
+            } += 1;
+        }
+        decided
+    }
 }
 
 /// The counters.

@@ -6,6 +6,7 @@
 pub(crate) mod definitions;
 mod http;
 mod inventory;
+mod lane;
 mod outcomes;
 pub(crate) mod process;
 mod read;
@@ -15,6 +16,7 @@ mod watch;
 
 pub(crate) use http::Endpoint;
 pub(crate) use inventory::{Came, Decided, Wish};
+pub(crate) use lane::{LaneCounts, LaneMeters};
 pub(crate) use read::stores;
 pub(crate) use skus::OTHER;
 pub(crate) use watch::watch;

@@ -3,8 +3,8 @@
 //! Promise kept: every series only grows, and all of them add up to what was counted. A SKU that becomes one of the busiest
 //! takes nothing out of `other`; its own series begins with what is counted from then on.
 
+use super::LaneCounts;
 use crate::catalog::Offer;
-use crate::lane::LaneCounts;
 use flash_core::ids::SkuId;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
