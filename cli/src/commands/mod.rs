@@ -11,6 +11,8 @@ pub(crate) mod reconcile;
 pub(crate) mod sale;
 pub(crate) mod setup;
 pub(crate) mod sku;
+pub(crate) mod status;
+pub(crate) mod top;
 pub(crate) mod up;
 pub(crate) mod why;
 
@@ -19,6 +21,8 @@ use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
 /// Runs the command that was asked for.
 pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, Failure> {
     match command {
+        Command::Top(args) => top::command(*args, terminal).await,
+        Command::Status(args) => status::command(args, terminal).await,
         Command::Up(args) => up::run(args, terminal).await,
         Command::Setup(args) => setup::command(args, terminal).await,
         Command::Sku(args) => sku::command(args, terminal).await,

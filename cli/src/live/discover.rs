@@ -73,7 +73,8 @@ impl Roster {
         Ok(roster)
     }
 
-    fn named(urls: &[&str]) -> Result<Self, Failure> {
+    /// These, and no others ever.
+    pub(crate) fn named(urls: &[&str]) -> Result<Self, Failure> {
         let usage = |reason: String| Failure::new(Exit::Usage, anyhow::anyhow!(reason));
         if urls.len() > DAEMONS_MAX {
             return Err(usage(format!("at most {DAEMONS_MAX} daemons can be watched at once")));

@@ -421,8 +421,20 @@ mod tests {
         let line = serde_json::to_value(&figures).unwrap();
         let names: Vec<&String> = line.as_object().unwrap().keys().collect();
         let expected = [
-            "atMs", "daemons", "deadLetters", "epoch", "findings", "inFlight", "lag", "perS", "reasons", "state", "stock",
-            "total", "version", "wonLatency",
+            "atMs",
+            "daemons",
+            "deadLetters",
+            "epoch",
+            "findings",
+            "inFlight",
+            "lag",
+            "perS",
+            "reasons",
+            "state",
+            "stock",
+            "total",
+            "version",
+            "wonLatency",
         ];
         assert_eq!(names, expected, "as docs/watching.md has them");
     }

@@ -13,7 +13,19 @@ const UNKNOWN: &str = "–";
 /// The heading of the lines.
 pub(crate) fn heading() -> String {
     columns([
-        "TIME", "UP", "WINS/S", "SOLD OUT/S", "REFUSED/S", "ERRORS/S", "P50", "P99", "LEFT", "HELD", "SOLD", "LAG", "STATE",
+        "TIME",
+        "UP",
+        "WINS/S",
+        "SOLD OUT/S",
+        "REFUSED/S",
+        "ERRORS/S",
+        "P50",
+        "P99",
+        "LEFT",
+        "HELD",
+        "SOLD",
+        "LAG",
+        "STATE",
     ])
 }
 
@@ -53,7 +65,11 @@ fn columns(cells: [&str; 13]) -> String {
     )
 }
 
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is never negative, and far below 2^53")]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate is never negative, and far below 2^53"
+)]
 fn rounded(rate: f64) -> String {
     if rate > 0.0 && rate < 10.0 { format!("{rate:.1}") } else { grouped(rate.round() as u64) }
 }
@@ -110,6 +126,9 @@ mod tests {
                 "06:00:00    0/2         –           –          –         –        –        –          –          –          –        –  unreachable · http://h:1: refused",
             ]
         );
-        assert_eq!([0, 999, 1_250, 99_900, 100_000, 1_500_000].map(duration), ["0 µs", "999 µs", "1.25 ms", "99.9 ms", "100 ms", "1.50 s"]);
+        assert_eq!(
+            [0, 999, 1_250, 99_900, 100_000, 1_500_000].map(duration),
+            ["0 µs", "999 µs", "1.25 ms", "99.9 ms", "100 ms", "1.50 s"]
+        );
     }
 }

@@ -10,5 +10,6 @@ pub(crate) mod poll;
 pub(crate) mod recording;
 mod sample;
 pub(crate) mod state;
+pub(crate) mod watch;
 
 pub(crate) use sample::{Sample, Seen, Told};

@@ -11,7 +11,10 @@ use std::{
 use flash_core::stats::{self, Stats};
 use tokio::{task::JoinHandle, time::timeout_at};
 
-use super::{Sample, Seen, Told, discover::{Entry, Roster}};
+use super::{
+    Sample, Seen, Told,
+    discover::{Entry, Roster},
+};
 use crate::http::Client;
 
 /// How long a daemon may take over one answer before its connection is given up.
@@ -248,7 +251,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_daemon_that_speaks_an_older_version_is_not_misread() {
-        let told = |status: &str, body: &str| format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        let told =
+            |status: &str, body: &str| format!("HTTP/1.1 {status} x\r\ncontent-length: {}\r\n\r\n{body}", body.len());
         for (answer, expected) in [
             (told("200", r#"{"version":1,"build":"0.0.9"}"#), "flashd 0.0.9 is older than this flashctl"),
             (told("200", "hello"), "that is no flashd: expected value at line 1 column 1"),

@@ -58,7 +58,11 @@ impl Recorder {
     pub(crate) fn create(path: &Path, force: bool, interval_ms: u64, max_bytes: u64) -> Result<Self, Failure> {
         let mut options = OpenOptions::new();
         options.write(true);
-        if force { options.create(true).truncate(true) } else { options.create_new(true) };
+        if force {
+            options.create(true).truncate(true)
+        } else {
+            options.create_new(true)
+        };
         let file = options.open(path).map_err(|error| {
             let exists = error.kind() == io::ErrorKind::AlreadyExists;
             let error = anyhow::Error::new(error).context(format!("cannot record to {}", path.display()));
@@ -177,7 +181,8 @@ impl Recording {
         self.file.seek(SeekFrom::Start(at))?;
         let mut line = Vec::new();
         Read::by_ref(&mut self.file).take(length).read_to_end(&mut line)?;
-        serde_json::from_slice(&line).with_context(|| format!("sample {} of {} is damaged", index + 1, self.lines.len()))
+        serde_json::from_slice(&line)
+            .with_context(|| format!("sample {} of {} is damaged", index + 1, self.lines.len()))
     }
 }
 

@@ -79,7 +79,8 @@ fn problems(stats: &Stats) -> Vec<String> {
     words.extend(stats.paused.iter().map(|why| format!("paused: {why}")));
     if let Some(api) = &stats.api {
         let said = |problem: &String| words.iter().any(|word| word.contains(problem.as_str()));
-        let epoch = api.epoch.problem.iter().filter(|problem| !said(problem)).map(|problem| format!("epoch: {problem}"));
+        let epoch =
+            api.epoch.problem.iter().filter(|problem| !said(problem)).map(|problem| format!("epoch: {problem}"));
         words.extend(epoch.collect::<Vec<_>>());
     }
     if let Some(step) = stats.worker.as_ref().and_then(|worker| worker.rebuild.step.as_ref()) {
