@@ -85,13 +85,22 @@ pub(crate) struct Lane {
     shared: Arc<Shared>,
 }
 
+/// Counters as Redis told them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    /// The counters.
+    pub(crate) counters: Counters,
+    /// When they were asked for, by the boot clock.
+    pub(crate) at_ms: u64,
+}
+
 /// What requests and the task share.
 struct Shared {
     sku_id: SkuId,
     price_minor: AtomicU64,
     opens_at_ms: AtomicU64,
     latch: Latch,
-    seen: std::sync::Mutex<Option<Counters>>,
+    seen: std::sync::Mutex<Option<Seen>>,
 }
 
 impl Lane {
@@ -122,8 +131,13 @@ impl Lane {
     }
 
     /// Counters as Redis last reported them to this daemon.
-    pub(crate) fn seen(&self) -> Option<Counters> {
+    pub(crate) fn seen(&self) -> Option<Seen> {
         *self.shared.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Takes what somebody else has read, unless newer counters are known.
+    pub(crate) fn saw(&self, seen: Seen) {
+        self.shared.saw(seen);
     }
 
     /// Purchases waiting in the queue.
@@ -136,6 +150,15 @@ impl Lane {
         let (buyer, verdict) = oneshot::channel();
         self.queue.try_send(Waiting { ask, buyer }).map_err(|_| Refusal::Overloaded)?;
         Ok(verdict)
+    }
+}
+
+impl Shared {
+    fn saw(&self, new: Seen) {
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if seen.is_none_or(|known| known.at_ms <= new.at_ms) {
+            *seen = Some(new);
+        }
     }
 }
 
@@ -260,7 +283,7 @@ impl Task {
     /// Remembers what a reply says about the SKU: the counters, and whether "no" can be said locally for a moment.
     async fn learn(&self, reserved: &Reserved, fence: &Fence, began_ms: u64) {
         let shared = &*self.shared;
-        *shared.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(reserved.counters);
+        shared.saw(Seen { counters: reserved.counters, at_ms: began_ms });
         if reserved.counters.available > 0 {
             return shared.latch.clear();
         }

@@ -3,7 +3,7 @@
 //! Seen from the buyers, so it counts whatever the cause. Never decides anything. One atomic load where all is well.
 
 use crate::clock::{boot_ms, wall_ms};
-use serde::Serialize;
+use flash_core::stats::Stops;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// Stops of selling so far, and the present one.
@@ -16,24 +16,6 @@ pub(crate) struct Selling {
     stops: AtomicU64,
     total_ms: AtomicU64,
     last_ms: AtomicU64,
-}
-
-/// A look at it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct View {
-    /// How often selling has stopped.
-    pub(crate) stops: u64,
-    /// For how long the present stop has lasted, in milliseconds.
-    pub(crate) stopped_for_ms: Option<u64>,
-    /// How long the last stop that is over took.
-    pub(crate) last_stop_ms: Option<u64>,
-    /// All of them together, the present one included.
-    pub(crate) total_ms: u64,
-    /// When selling stopped last, in milliseconds since 1970.
-    pub(crate) stopped_at_ms: Option<u64>,
-    /// When it went on.
-    pub(crate) resumed_at_ms: Option<u64>,
 }
 
 impl Selling {
@@ -61,10 +43,11 @@ impl Selling {
         }
     }
 
-    pub(crate) fn view(&self) -> View {
+    /// A look at it.
+    pub(crate) fn view(&self) -> Stops {
         let some = |number: &AtomicU64| Some(number.load(Relaxed)).filter(|number| *number > 0);
         let stopped_for_ms = some(&self.since_ms).map(|since_ms| boot_ms().saturating_sub(since_ms));
-        View {
+        Stops {
             stops: self.stops.load(Relaxed),
             stopped_for_ms,
             last_stop_ms: some(&self.last_ms),

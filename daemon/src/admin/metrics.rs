@@ -9,7 +9,7 @@ use hyper::header::{CONTENT_TYPE, HeaderValue};
 use std::fmt::Write as _;
 
 /// Prometheus text of how long buyers could not be served.
-fn render_stops(stops: &crate::selling::View, text: &mut String) {
+fn render_stops(stops: &flash_core::stats::Stops, text: &mut String) {
     header(text, "flash_selling_stops_total", "counter", "Times that purchases could not be decided any more.");
     let _ = writeln!(text, "flash_selling_stops_total {}", stops.stops);
     header(
@@ -24,7 +24,7 @@ fn render_stops(stops: &crate::selling::View, text: &mut String) {
 }
 
 /// Prometheus text of the coordinator.
-fn render_recovery(recovery: &crate::recovery::View, text: &mut String) {
+fn render_recovery(recovery: &flash_core::stats::RebuildView, text: &mut String) {
     header(text, "flash_rebuilds_total", "counter", "Times this process has filled Redis anew.");
     let _ = writeln!(text, "flash_rebuilds_total {}", recovery.rebuilds);
     header(text, "flash_rebuild_failures_total", "counter", "Times this process began to fill Redis anew and gave up.");
