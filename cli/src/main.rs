@@ -20,6 +20,7 @@ mod signals;
 mod site;
 mod table;
 mod terminal;
+mod top;
 mod verdict;
 
 use std::process::ExitCode;
