@@ -7,6 +7,7 @@ mod ask;
 mod change_view;
 mod commands;
 mod exit;
+mod faults;
 mod http;
 mod interrupt;
 mod live;

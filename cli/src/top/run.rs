@@ -107,7 +107,10 @@ impl Looking {
         if input::poll(if *is_new { due.max(Duration::from_millis(1)) } else { FRAME })? {
             while input::poll(Duration::ZERO)? {
                 let event = match input::read()? {
-                    Input::Key(key) => Event::Key(key),
+                    Input::Key(key) => {
+                        crate::faults::point("top.key");
+                        Event::Key(key)
+                    }
                     Input::Resize(width, height) => Event::Resized(width, height),
                     _ => continue,
                 };
