@@ -3,9 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    chaos::ChaosArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs, payments::PaymentsArgs,
-    rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, status::StatusArgs,
-    top::TopArgs, up::UpArgs, why::WhyArgs,
+    chaos::ChaosArgs, daemon::DaemonArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs,
+    payments::PaymentsArgs, rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs,
+    sku::SkuArgs, status::StatusArgs, top::TopArgs, up::UpArgs, why::WhyArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -20,6 +20,7 @@ Examples:
   flashctl sale pause --all --why \"payment provider is down\"
   flashctl status                      is everything well, part by part
   flashctl top                         the whole sale on one screen
+  flashctl daemon list                 which daemons run, and how they are
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
   flashctl rebuild --dry-run           what filling Redis anew would mean
   flashctl payments --refund-pending   money that has to be given back
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Sale(SaleArgs),
     Status(StatusArgs),
     Top(Box<TopArgs>),
+    Daemon(DaemonArgs),
     Loadtest(Box<LoadtestArgs>),
     Rebuild(RebuildArgs),
     Payments(PaymentsArgs),

@@ -1,4 +1,4 @@
-//! GETs to our own daemons, written by hand: no client library for questions that fit one packet.
+//! GETs and commands to our own daemons, written by hand: no client library for questions that fit one packet.
 //!
 //! Owns connections that are used again, and the bounds on what an answer may be. Never follows, never retries a question
 //! that may have been heard – except that a kept connection which the daemon has closed is replaced once.
@@ -20,6 +20,34 @@ pub(crate) async fn get(address: &str, path: &str) -> Result<(u16, String), Stri
     let mut client = Client::new(address);
     let (status, body) = client.get(path, ANSWER_WITHIN).await?;
     Ok((status, String::from_utf8_lossy(body).trim().to_owned()))
+}
+
+/// Status and body of one command, on a connection of its own. Without an answer it may have been obeyed.
+pub(crate) async fn send(
+    address: &str,
+    method: &str,
+    path: &str,
+    token: &str,
+    body: Option<&str>,
+) -> Result<(u16, String), String> {
+    let content = body.map_or_else(String::new, |body| {
+        format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len())
+    });
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {token}\r\n{content}\r\n{}",
+        body.unwrap_or_default()
+    );
+    let command = async {
+        let mut connection = TcpStream::connect(address).await?;
+        connection.write_all(request.as_bytes()).await?;
+        let mut buffer = Vec::new();
+        let head = answer::read(&mut connection, &mut buffer, ANSWER_MAX_BYTES).await?;
+        Ok((head.status, String::from_utf8_lossy(&buffer[head.body_at..]).trim().to_owned()))
+    };
+    match timeout(ANSWER_WITHIN, command).await {
+        Ok(answer) => answer.map_err(|error: AnswerError| error.to_string()),
+        Err(_) => Err(format!("no answer within {:.1} s", ANSWER_WITHIN.as_secs_f64())),
+    }
 }
 
 /// `HOST:PORT` of a URL or address as people write it.

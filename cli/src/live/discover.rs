@@ -32,6 +32,18 @@ pub(crate) struct WatchedArgs {
     servers: ServerArgs,
 }
 
+impl WatchedArgs {
+    /// Whether daemons are named, so that nobody has to look for them.
+    pub(crate) fn are_named(&self) -> bool {
+        self.admins.iter().any(|url| !url.trim().is_empty())
+    }
+
+    /// The settings of flashd in our environment and file.
+    pub(crate) fn config(&self) -> Result<flashd::config::Config, Failure> {
+        self.servers.config()
+    }
+}
+
 /// A daemon on the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Entry {
