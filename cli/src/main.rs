@@ -7,6 +7,7 @@ mod ask;
 mod change_view;
 mod commands;
 mod exit;
+mod faults;
 mod http;
 mod interrupt;
 mod live;
@@ -20,6 +21,7 @@ mod signals;
 mod site;
 mod table;
 mod terminal;
+mod top;
 mod verdict;
 
 use std::process::ExitCode;

@@ -121,8 +121,10 @@ impl Screen {
         kill_current_process_group(Signal::STOP).is_ok()
     }
 
-    /// Takes the terminal over again after a stop, and forgets what was drawn.
+    /// Takes the terminal over again after a stop, in whatever state it is now, and forgets what was drawn.
     pub(crate) fn resume(&mut self) -> io::Result<()> {
+        // Nobody may have given it back before: after SIGSTOP the shell has changed it under us.
+        restore();
         take(self.canvas)?;
         self.terminal.clear()
     }

@@ -61,6 +61,7 @@ pub(crate) struct Roster {
     entries: Vec<Entry>,
     /// What MySQL says; `None` if the daemons were named.
     listed: Option<watch::Receiver<Vec<String>>>,
+    title: String,
 }
 
 impl Roster {
@@ -79,7 +80,8 @@ impl Roster {
         if urls.is_empty() {
             return Err(none(anyhow::anyhow!("no daemon is named, and none has said in MySQL that it runs")));
         }
-        let mut roster = Self { entries: Vec::new(), listed: None };
+        let title = format!("{}:{}/{}", settings.host, settings.port, settings.database);
+        let mut roster = Self { title, ..Self::default() };
         roster.update(&urls, Instant::now());
         roster.listed = Some(follow(db, urls));
         Ok(roster)
@@ -92,9 +94,14 @@ impl Roster {
             return Err(usage(format!("at most {DAEMONS_MAX} daemons can be watched at once")));
         }
         urls.iter().try_for_each(|url| http::address_of(url).map(drop)).map_err(usage)?;
-        let mut roster = Self::default();
+        let mut roster = Self { title: urls.join(", "), ..Self::default() };
         roster.update(&urls.iter().map(|url| (*url).to_owned()).collect::<Vec<_>>(), Instant::now());
         Ok(roster)
+    }
+
+    /// What is watched, in a few words: the daemons, or the database that lists them.
+    pub(crate) fn title(&self) -> String {
+        self.title.clone()
     }
 
     /// The daemons to show now.
@@ -168,7 +175,7 @@ mod tests {
     #[tokio::test]
     async fn who_comes_is_appended_and_who_goes_is_shown_as_gone_for_a_while() {
         let (sender, listed) = watch::channel(Vec::new());
-        let mut roster = Roster { entries: Vec::new(), listed: Some(listed) };
+        let mut roster = Roster { listed: Some(listed), ..Roster::default() };
         let list = |urls: &[&str]| drop(sender.send_replace(urls.iter().map(|url| (*url).to_owned()).collect()));
         let at = |s| Instant::now() + Duration::from_secs(s);
         let url = |name: &str, gone| (format!("http://{name}:1"), gone);

@@ -6,7 +6,7 @@
 use std::{
     fs::{File, OpenOptions},
     io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write},
-    path::{Path, PathBuf},
+    path::Path,
 };
 
 use anyhow::Context;
@@ -38,7 +38,6 @@ struct Header {
 /// Writes a recording.
 #[derive(Debug)]
 pub(crate) struct Recorder {
-    path: PathBuf,
     file: File,
     bytes: u64,
     max_bytes: u64,
@@ -69,16 +68,11 @@ impl Recorder {
             let failure = Failure::new(if exists { Exit::Usage } else { Exit::Failed }, error);
             if exists { failure.hint("--force replaces the file") } else { failure }
         })?;
-        let mut recorder = Self { path: path.to_owned(), file, bytes: 0, max_bytes };
+        let mut recorder = Self { file, bytes: 0, max_bytes };
         let header = Header { flash_recording: VERSION, build: env!("CARGO_PKG_VERSION").to_owned(), interval_ms };
         let written = serde_json::to_vec(&header).map_err(io::Error::other).and_then(|line| recorder.line(line));
         written.with_context(|| format!("cannot record to {}", path.display()))?;
         Ok(recorder)
-    }
-
-    /// The file's name, as it was given.
-    pub(crate) fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Appends a sample; it is in the system's hands afterwards.
@@ -222,6 +216,8 @@ fn skip_line(file: &mut impl BufRead) -> anyhow::Result<u64> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::PathBuf;
+
     use super::*;
     use crate::live::{Seen, Told};
 

@@ -1,6 +1,6 @@
 //! The state of everything in one word, the worst first. Pure.
 
-use flash_core::stats::{Stats, Worker};
+use flash_core::stats::{Breaker, Stats, Worker};
 
 use super::{Sample, Told, figures::Stock};
 use crate::plain::harmless;
@@ -26,8 +26,7 @@ pub(crate) fn of(sample: &Sample, stock: Option<&Stock>) -> (&'static str, Vec<S
     if sellers.is_empty() {
         return ("no seller", reasons);
     }
-    let decides = |stats: &&&Stats| stats.api.as_ref().is_some_and(|api| api.epoch.open);
-    let word = if !sellers.iter().any(decides) {
+    let word = if !sellers.iter().any(|stats| decides(stats)) {
         let rebuilds = |worker: &Worker| worker.rebuild.step.is_some();
         if all.iter().any(|stats| stats.worker.as_ref().is_some_and(rebuilds)) { "rebuilding" } else { "stopped" }
     } else if sellers.iter().all(|stats| stats.draining) {
@@ -56,6 +55,15 @@ fn of_stock(stock: Option<&Stock>) -> &'static str {
     order.iter().find(|(skus, _)| *skus > 0).map_or("selling", |(_, word)| word)
 }
 
+/// Whether a daemon can decide purchases and record them.
+fn decides(stats: &Stats) -> bool {
+    let (redis, kafka) = (&stats.stores.redis, &stats.stores.kafka);
+    redis.problem.is_none()
+        && redis.breaker != Breaker::Open
+        && kafka.problem.is_none()
+        && stats.api.as_ref().is_some_and(|api| api.epoch.open)
+}
+
 fn told(seen: &super::Seen) -> Option<&Stats> {
     match &seen.told {
         Told::Stats(stats) => Some(stats),
@@ -77,11 +85,18 @@ fn problems(stats: &Stats) -> Vec<String> {
         words.push("draining".to_owned());
     }
     words.extend(stats.paused.iter().map(|why| format!("paused: {why}")));
-    if let Some(api) = &stats.api {
-        let said = |problem: &String| words.iter().any(|word| word.contains(problem.as_str()));
-        let epoch =
-            api.epoch.problem.iter().filter(|problem| !said(problem)).map(|problem| format!("epoch: {problem}"));
-        words.extend(epoch.collect::<Vec<_>>());
+    let stores = &stats.stores;
+    let parts = [
+        ("redis", &stores.redis.problem),
+        ("kafka", &stores.kafka.problem),
+        ("mysql", &stores.mysql.problem),
+        ("epoch", stats.api.as_ref().map_or(&None, |api| &api.epoch.problem)),
+    ];
+    for (part, problem) in parts {
+        // A latch may have said the same.
+        if let Some(problem) = problem.as_ref().filter(|problem| !words.iter().any(|word| word.contains(*problem))) {
+            words.push(format!("{part}: {problem}"));
+        }
     }
     if let Some(step) = stats.worker.as_ref().and_then(|worker| worker.rebuild.step.as_ref()) {
         words.push(format!("rebuild: {step}"));
@@ -127,6 +142,8 @@ mod tests {
         assert_eq!((state, why.as_slice()), ("rebuilding", ["rebuild: waiting".to_owned()].as_slice()));
         assert_eq!(word(vec![recovering(), seller(|_, _| ())], selling).0, "selling", "somebody sells");
         assert_eq!(word(vec![seller(|_, api| api.epoch.open = false)], selling).0, "stopped");
+        let cut_off = seller(|stats, _| stats.stores.redis.problem = Some("no answer".into()));
+        assert_eq!(word(vec![cut_off], selling), ("stopped", vec!["redis: no answer".to_owned()]));
         assert_eq!(word(vec![seller(|stats, _| stats.draining = true)], selling).0, "draining");
         assert_eq!(word(vec![seller(|stats, _| stats.paused = Some("x".into()))], selling).0, "paused");
         assert_eq!(word(vec![seller(|stats, _| stats.ready = false)], selling).0, "not ready");

@@ -1,6 +1,7 @@
 //! `flashctl top`: the sale as it is now, on a screen, in lines, or out of a recording.
 
 mod lines;
+mod screen;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -8,7 +9,7 @@ use clap::Args;
 use flash_core::settings::parse_duration_ms;
 
 use crate::{
-    args::Output,
+    args::{Color, Output},
     exit::Exit,
     live::{
         discover::{Roster, WatchedArgs},
@@ -19,6 +20,7 @@ use crate::{
     report::Failure,
     screen::Canvas,
     terminal::Terminal,
+    top::Theme,
 };
 
 const EXAMPLES: &str = "\
@@ -66,6 +68,9 @@ pub(crate) struct TopArgs {
     /// Lines of a replay: so many times as fast as it was. Unless given, without pauses.
     #[arg(long, value_name = "TIMES", requires = "replay", value_parser = speed)]
     speed: Option<f64>,
+    /// Colours of the screen; t changes them. [default: dark; mono if NO_COLOR is set or --color is never]
+    #[arg(long, value_name = "THEME", value_enum)]
+    theme: Option<Theme>,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -82,6 +87,15 @@ fn speed(text: &str) -> Result<f64, String> {
     times.ok_or_else(|| "must be a number such as 10 or 0.5".to_owned())
 }
 
+/// The colours of who has not chosen any.
+fn theme(color: Color) -> Theme {
+    match color {
+        Color::Auto => Theme::from_environment(),
+        Color::Always => Theme::Dark,
+        Color::Never => Theme::Mono,
+    }
+}
+
 /// The command.
 pub(crate) async fn command(args: TopArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let is_screen = terminal.output() == Output::Text
@@ -89,15 +103,28 @@ pub(crate) async fn command(args: TopArgs, terminal: &Terminal) -> Result<Exit, 
         && args.count.is_none()
         && args.speed.is_none()
         && Canvas::Stdout.is_interactive();
+    let look = |title: String| screen::Look {
+        theme: args.theme.unwrap_or_else(|| theme(terminal.color())),
+        title,
+        interval: args.interval,
+        recording_to: args.record.clone(),
+    };
     if let Some(path) = &args.replay {
         let recording = Recording::open(path)?;
+        if is_screen {
+            return screen::replay(recording, look(path.display().to_string())).await;
+        }
         return lines::replay(Replay::new(recording, args.speed), args.count, terminal).await;
     }
     let roster = Roster::find(&args.watched).await?;
+    let title = roster.title();
     let interval_ms = u64::try_from(args.interval.as_millis()).unwrap_or(u64::MAX);
     let record = |path: &PathBuf| Recorder::create(path, args.force, interval_ms, RECORDING_MAX_BYTES);
     let recorder = args.record.as_ref().map(record).transpose()?;
     let watch = Watch::new(Poller::new(roster, args.skus), args.interval, recorder);
+    if is_screen {
+        return screen::live(watch, look(title), terminal).await;
+    }
     let wanted =
         if args.once { lines::Wanted::Once } else { args.count.map_or(lines::Wanted::All, lines::Wanted::Count) };
     lines::live(watch, wanted, terminal).await
