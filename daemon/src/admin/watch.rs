@@ -117,7 +117,7 @@ impl Last {
         self.skus.retain(|sku_id, _| offers.contains_key(sku_id));
         let mut changes: Vec<(SkuId, SkuState)> = Vec::new();
         for (sku_id, offer) in &*offers {
-            let state = skus::state(&offer.sku, offer.lane.seen().map(|seen| seen.counters), wall_ms);
+            let state = skus::state(&offer.sku, offer.lane.seen(), wall_ms);
             if state == SkuState::Unknown {
                 continue;
             }

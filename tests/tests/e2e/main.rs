@@ -9,6 +9,7 @@ mod bad_requests;
 mod capacity;
 mod expiry;
 mod keys;
+mod metrics;
 mod orders;
 mod selling;
 mod settling;
