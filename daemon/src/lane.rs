@@ -16,6 +16,7 @@ use crate::selling::{Mark, Selling};
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::limits::{LANE_BATCH_MAX, LANE_QUEUE_MAX};
 use flash_core::outcome::{Refusal, SoldOut};
+use flash_core::stats::Counter;
 use flash_core::stock::{Ask, Counters, Decision, Receipt};
 use flash_stores::kafka::producer::Recorder;
 use flash_stores::redis::{Batch, Fence, Gate, Reserved, SkuKeys, StockError};
@@ -94,9 +95,9 @@ struct Shared {
     mark: Mark,
     /// Counters, and when they were asked for on the boot clock.
     seen: Mutex<Option<(Counters, u64)>>,
-    attempts: AtomicU64,
-    wins: AtomicU64,
-    sold_out: AtomicU64,
+    attempts: Counter,
+    wins: Counter,
+    sold_out: Counter,
 }
 
 /// What is counted of one SKU since its lane began.
@@ -156,9 +157,9 @@ impl Lane {
             latch: Latch::default(),
             mark: Mark::default(),
             seen: Mutex::new(None),
-            attempts: AtomicU64::new(0),
-            wins: AtomicU64::new(0),
-            sold_out: AtomicU64::new(0),
+            attempts: Counter::default(),
+            wins: Counter::default(),
+            sold_out: Counter::default(),
         });
         let keys = SkuKeys::new(deciders.gate.namespace(), sku_id);
         tokio::spawn(Task { deciders, keys, shared: Arc::clone(&shared) }.run(waiting));
@@ -193,20 +194,20 @@ impl Lane {
 
     /// Counts a purchase that was asked for.
     pub(crate) fn asked(&self) {
-        self.shared.attempts.fetch_add(1, Relaxed);
+        self.shared.attempts.one();
     }
 
     /// Counts a purchase that the latch has answered.
     pub(crate) fn latched_out(&self) {
-        self.shared.sold_out.fetch_add(1, Relaxed);
+        self.shared.sold_out.one();
     }
 
     /// What is counted so far.
     pub(crate) fn counts(&self) -> LaneCounts {
         let Shared { attempts, wins, sold_out, .. } = &*self.shared;
         // Attempts last: whoever won or lost has asked before.
-        let (wins, sold_out) = (wins.load(Relaxed), sold_out.load(Relaxed));
-        LaneCounts { attempts: attempts.load(Relaxed), wins, sold_out }
+        let (wins, sold_out) = (wins.get(), sold_out.get());
+        LaneCounts { attempts: attempts.get(), wins, sold_out }
     }
 
     /// Purchases waiting in the queue.
@@ -398,8 +399,8 @@ impl Task {
             } += 1;
         }
         self.deciders.meters.inventory.decided(&decided);
-        self.shared.wins.fetch_add(decided.won, Relaxed);
-        self.shared.sold_out.fetch_add(decided.sold_out, Relaxed);
+        self.shared.wins.add(decided.won);
+        self.shared.sold_out.add(decided.sold_out);
     }
 
     /// Answers what is decided and hands the wins on to be recorded; the lane does not wait for that.

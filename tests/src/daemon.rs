@@ -17,17 +17,18 @@ pub struct Daemon {
     /// `host:port` of the admin listener.
     pub admin: String,
     env: BTreeMap<String, String>,
+    binary: PathBuf,
 }
 
 impl Daemon {
     /// Starts it and waits until it listens; being ready is another question.
-    pub(crate) async fn start(mut env: BTreeMap<String, String>) -> Self {
+    pub(crate) async fn start(binary: PathBuf, mut env: BTreeMap<String, String>) -> Self {
         // Between finding a free port and binding it another process may take it.
         for _ in 0..5 {
             let (api, admin) = (free_port().unwrap(), free_port().unwrap());
             env.insert("PORT".to_owned(), api.to_string());
             env.insert("FLASH_ADMIN_PORT".to_owned(), admin.to_string());
-            if let Some(daemon) = Self::launch(&env).await {
+            if let Some(daemon) = Self::launch(&binary, &env).await {
                 return daemon;
             }
         }
@@ -35,8 +36,8 @@ impl Daemon {
     }
 
     /// `None` if a port was taken.
-    async fn launch(env: &BTreeMap<String, String>) -> Option<Self> {
-        let mut spec = ProcessSpec::new("flashd", binary());
+    async fn launch(binary: &Path, env: &BTreeMap<String, String>) -> Option<Self> {
+        let mut spec = ProcessSpec::new("flashd", binary);
         for (name, value) in env {
             spec = spec.env(name, value);
         }
@@ -44,7 +45,13 @@ impl Daemon {
         spec.grace = Duration::from_secs(40);
         let process = Process::spawn(spec).unwrap();
         let address = |name: &str| format!("127.0.0.1:{}", env[name]);
-        let daemon = Self { process, api: address("PORT"), admin: address("FLASH_ADMIN_PORT"), env: env.clone() };
+        let daemon = Self {
+            process,
+            api: address("PORT"),
+            admin: address("FLASH_ADMIN_PORT"),
+            env: env.clone(),
+            binary: binary.to_owned(),
+        };
         let started = Instant::now();
         loop {
             // The port may be answered by somebody else; only our own log says that it is ours.
@@ -153,12 +160,12 @@ impl Daemon {
 
     /// Starts it again on the same ports with the same settings, after it has ended.
     pub async fn restart(self) -> Self {
-        let env = self.env.clone();
+        let (binary, env) = (self.binary.clone(), self.env.clone());
         assert!(!self.runs(), "only an ended daemon is restarted");
         drop(self);
         let started = Instant::now();
         loop {
-            if let Some(daemon) = Self::launch(&env).await {
+            if let Some(daemon) = Self::launch(&binary, &env).await {
                 return daemon;
             }
             assert!(started.elapsed() < PATIENCE, "flashd does not get its ports back");
@@ -183,7 +190,7 @@ impl Drop for Daemon {
 }
 
 /// The binary next to the test's own: `target/PROFILE/deps/test-…` and `target/PROFILE/flashd`.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     shipped("flashd")
 }
 

@@ -4,7 +4,7 @@ use crate::backends::{self, Broker, Own};
 use crate::books::{Book, Exceptions};
 use crate::buyer::Buyer;
 use crate::cashier::{Cashier, SECRET};
-use crate::daemon::Daemon;
+use crate::daemon::{self, Daemon};
 use crate::operator::{self, Ran};
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::sale::Sku;
@@ -18,6 +18,7 @@ use flash_stores::redis::{Fence, Gate, GateSettings, SkuKeys, Snapshot};
 use flashd::rebuild::{Rebuild, RebuildOptions};
 use flashd::reconcile::ReconcileOptions;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -186,7 +187,16 @@ impl Site {
         env.insert("FLASH_ROLE".to_owned(), role.to_owned());
         env.insert("FLASH_LOG".to_owned(), "info".to_owned());
         env.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Daemon::start(env).await
+        Daemon::start(daemon::binary(), env).await
+    }
+
+    /// Starts another build of the daemon and waits until it is ready.
+    pub async fn daemon_from(&self, binary: &Path, role: &str) -> Daemon {
+        let mut env = self.env.clone();
+        env.insert("FLASH_ROLE".to_owned(), role.to_owned());
+        let daemon = Daemon::start(binary.to_owned(), env).await;
+        daemon.ready().await;
+        daemon
     }
 
     /// Runs `flashctl` as an operator would, without a terminal.

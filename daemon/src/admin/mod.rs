@@ -37,6 +37,9 @@ const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may take over one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How the scheduler is to treat the thread: what it has to do is little, and is waited for by people.
+const NICE: i32 = -10;
+
 /// The running admin plane.
 pub(crate) struct Admin {
     address: SocketAddr,
@@ -60,6 +63,8 @@ impl Admin {
         let guard = Guard::new(&app.config.admin);
         let plane = Arc::new(Plane { app, guard });
         let run = move || {
+            // For this thread alone, where the system allows it; elsewhere it takes its turn like everybody.
+            let _ = rustix::process::setpriority_process(None, NICE);
             runtime.block_on(async {
                 match TcpListener::from_std(listener) {
                     Ok(listener) => serve(listener, plane, stopped).await,

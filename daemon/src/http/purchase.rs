@@ -12,7 +12,7 @@ use flash_core::stock::{Ask, Receipt};
 use hyper::body::Incoming;
 use hyper::header::HeaderValue;
 use hyper::{HeaderMap, Request};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 const IDEMPOTENCY_KEY: &str = "idempotency-key";
 
@@ -27,22 +27,24 @@ enum Told {
 }
 
 /// Handles one purchase and counts it.
-pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, started: Instant) -> Answer {
-    match purchase(app, shop, request).await {
+pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, started: Instant) -> (Answer, Duration) {
+    let told = purchase(app, shop, request).await;
+    let took = started.elapsed();
+    let answer = match told {
         Ok(Told::Yes { receipt, replayed }) => {
-            let took = started.elapsed();
             app.meters.won(replayed, took);
             won(&receipt, replayed, took.as_millis())
         }
         Ok(Told::Latched(sold_out, body)) => {
-            app.meters.refused(&Refusal::SoldOut(sold_out), started.elapsed());
+            app.meters.refused(&Refusal::SoldOut(sold_out), took);
             problem::sold_out(sold_out, body)
         }
         Err(refusal) => {
-            app.meters.refused(&refusal, started.elapsed());
+            app.meters.refused(&refusal, took);
             problem::answer(&refusal)
         }
-    }
+    };
+    (answer, took)
 }
 
 async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<Told, Refusal> {

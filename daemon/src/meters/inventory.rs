@@ -1,7 +1,7 @@
 //! What was asked of the stock, order by order, and what came of it.
 
+use flash_core::stats::Counter;
 use flash_stores::redis::StockError;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// What is wanted of the stock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,14 +88,14 @@ pub(crate) struct Decided {
 /// The counters.
 #[derive(Debug, Default)]
 pub(crate) struct Inventory {
-    counts: [[AtomicU64; CAME.len()]; WISHES.len()],
+    counts: [[Counter; CAME.len()]; WISHES.len()],
 }
 
 impl Inventory {
     /// Counts so many wishes of which the same came.
     pub(crate) fn count(&self, wish: Wish, came: Came, count: u64) {
         if count > 0 {
-            self.counts[wish as usize][came as usize].fetch_add(count, Relaxed);
+            self.counts[wish as usize][came as usize].add(count);
         }
     }
 
@@ -108,7 +108,7 @@ impl Inventory {
 
     /// How many wishes came to this.
     pub(super) fn get(&self, wish: Wish, came: Came) -> u64 {
-        self.counts[wish as usize][came as usize].load(Relaxed)
+        self.counts[wish as usize][came as usize].get()
     }
 
     /// `([operation, result], count)`, zeros included.

@@ -22,9 +22,9 @@ pub(crate) use watch::watch;
 use crate::settle::Fated;
 use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
-use flash_core::stats::Timings;
+use flash_core::stats::{Counter, Timings};
 use flash_stores::redis::StockError;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 /// What became of a reported payment, as `flash_payments_total{fate}` carries it.
@@ -42,21 +42,21 @@ pub(crate) struct Meters {
     pub(crate) skus: skus::SkuBook,
     /// The servers, as they were seen last.
     pub(crate) watched: watch::Watched,
-    batches: AtomicU64,
-    batched: AtomicU64,
-    fenced: AtomicU64,
-    logged: AtomicU64,
-    payments: [AtomicU64; PAYMENTS.len()],
-    cancelled: AtomicU64,
-    settle_refused: AtomicU64,
-    swept: [AtomicU64; SWEPT.len()],
+    batches: Counter,
+    batched: Counter,
+    fenced: Counter,
+    logged: Counter,
+    payments: [Counter; PAYMENTS.len()],
+    cancelled: Counter,
+    settle_refused: Counter,
+    swept: [Counter; SWEPT.len()],
     sweep_delay: Timings,
     /// Open API connections.
     pub(crate) connections: AtomicU64,
     /// Connections accepted.
-    pub(crate) connections_accepted: AtomicU64,
+    pub(crate) connections_accepted: Counter,
     /// Connections closed because there were too many.
-    pub(crate) connections_refused: AtomicU64,
+    pub(crate) connections_refused: Counter,
 }
 
 impl Meters {
@@ -72,24 +72,24 @@ impl Meters {
 
     /// A batch that came back from Redis. What was decided about its purchases is counted apart.
     pub(crate) fn batch<T>(&self, asks: usize, result: &Result<T, StockError>) {
-        self.batches.fetch_add(1, Relaxed);
-        self.batched.fetch_add(asks as u64, Relaxed);
+        self.batches.one();
+        self.batched.add(asks as u64);
         if let Err(error) = result {
             self.inventory.count(Wish::Reserve, Came::of(error), asks as u64);
         }
         if matches!(result, Err(StockError::Fenced(_))) {
-            self.fenced.fetch_add(1, Relaxed);
+            self.fenced.one();
         }
     }
 
     /// A batch of which some keys could not be claimed because Redis was not allowed to take them.
     pub(crate) fn claims_fenced(&self) {
-        self.fenced.fetch_add(1, Relaxed);
+        self.fenced.one();
     }
 
     /// A `RESERVED` event that the log has.
     pub(crate) fn logged(&self) {
-        self.logged.fetch_add(1, Relaxed);
+        self.logged.one();
     }
 
     /// A report of a payment that was answered.
@@ -99,23 +99,23 @@ impl Meters {
             Fated::Rebooked { .. } => 1,
             Fated::Refund { .. } => 2,
         };
-        self.payments[fate].fetch_add(1, Relaxed);
+        self.payments[fate].one();
     }
 
     /// An order that its buyer cancelled.
     pub(crate) fn cancelled(&self) {
-        self.cancelled.fetch_add(1, Relaxed);
+        self.cancelled.one();
     }
 
     /// A wish to pay or cancel that was refused, or whose outcome is unknown.
     pub(crate) fn settle_refused(&self) {
-        self.settle_refused.fetch_add(1, Relaxed);
+        self.settle_refused.one();
     }
 
     /// A settlement that a sweeper finished, so long after it was due.
     pub(crate) fn swept(&self, state: OrderState, delay_ms: u64) {
         if let Some(index) = SWEPT.iter().position(|known| *known == state) {
-            self.swept[index].fetch_add(1, Relaxed);
+            self.swept[index].one();
         }
         if state == OrderState::Expired {
             self.inventory.count(Wish::Expire, Came::Success, 1);
@@ -125,6 +125,6 @@ impl Meters {
 
     /// What the sweeper of this process has finished: `(state, count)`.
     pub(crate) fn swept_so_far(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
-        SWEPT.iter().zip(&self.swept).map(|(state, count)| (state.as_str(), count.load(Relaxed)))
+        SWEPT.iter().zip(&self.swept).map(|(state, count)| (state.as_str(), count.get()))
     }
 }

@@ -1,8 +1,7 @@
 //! Purchases by what the buyer was told, and how long that took: kinds of answers apart.
 
 use flash_core::outcome::Refusal;
-use flash_core::stats::{Latency, OutcomeCount, Timings};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use flash_core::stats::{Counter, Latency, OutcomeCount, Timings};
 use std::time::Duration;
 
 /// Names of the outcomes, as `purchase_attempts_total{status,reason}` carries them.
@@ -73,7 +72,7 @@ const fn index(refusal: &Refusal) -> usize {
 /// The counters.
 #[derive(Debug, Default)]
 pub(crate) struct Outcomes {
-    counts: [AtomicU64; OUTCOMES.len()],
+    counts: [Counter; OUTCOMES.len()],
     won: Timings,
     sold_out: Timings,
     refused: Timings,
@@ -83,14 +82,14 @@ pub(crate) struct Outcomes {
 impl Outcomes {
     /// A purchase that was told "yes".
     pub(super) fn won(&self, replayed: bool, took: Duration) {
-        self.counts[if replayed { REPLAYED } else { RESERVED }].fetch_add(1, Relaxed);
+        self.counts[if replayed { REPLAYED } else { RESERVED }].one();
         self.won.observe(took);
     }
 
     /// A purchase that was told anything else.
     pub(super) fn refused(&self, refusal: &Refusal, took: Duration) {
         let index = index(refusal);
-        self.counts[index].fetch_add(1, Relaxed);
+        self.counts[index].one();
         let timings = match index {
             SOLD_OUT => &self.sold_out,
             FIRST_FAILURE.. => &self.failed,
@@ -101,10 +100,10 @@ impl Outcomes {
 
     /// Every outcome, zeros included.
     pub(crate) fn counts(&self) -> Vec<OutcomeCount> {
-        let count = |((status, reason), count): (&(&str, &str), &AtomicU64)| OutcomeCount {
+        let count = |((status, reason), count): (&(&str, &str), &Counter)| OutcomeCount {
             status: (*status).to_owned(),
             reason: (*reason).to_owned(),
-            count: count.load(Relaxed),
+            count: count.get(),
         };
         OUTCOMES.iter().zip(&self.counts).map(count).collect()
     }

@@ -2,15 +2,15 @@
 
 use super::{Came, Meters, Wish};
 use crate::app::App;
-use flash_core::stats::{Api, KafkaStats, MySqlStats, RedisStats, Stores, Sweeper};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use flash_core::stats::{Api, Counter, KafkaStats, MySqlStats, RedisStats, Stores, Sweeper};
+use std::sync::atomic::Ordering::Relaxed;
 
 impl Meters {
     /// Fills in what is counted of buyers: connections (but their bound), outcomes, latencies, batches, holds, events and
     /// settlements.
     pub(crate) fn fill_api(&self, api: &mut Api) {
-        let number = |counter: &AtomicU64| counter.load(Relaxed);
-        api.connections.open = number(&self.connections);
+        let number = |counter: &Counter| counter.get();
+        api.connections.open = self.connections.load(Relaxed);
         api.connections.accepted = number(&self.connections_accepted);
         api.connections.refused = number(&self.connections_refused);
         api.outcomes = self.outcomes.counts();

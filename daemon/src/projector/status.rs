@@ -1,7 +1,7 @@
 //! What a projector tells about itself: counters that only grow, gauges of its last look at the log, its last complaint.
 
 use flash_core::order::OrderState;
-use flash_core::stats::{OperationStats, Timings};
+use flash_core::stats::{Counter, OperationStats, Timings};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,11 +11,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub(super) struct Status {
     pub(super) events: AtomicU64,
     /// Applied events of orders, in the order of [`OrderState::ALL`].
-    pub(super) applied: [AtomicU64; OrderState::ALL.len()],
+    pub(super) applied: [Counter; OrderState::ALL.len()],
     pub(super) batches: AtomicU64,
     /// Transactions that were committed, and how many were not.
     pub(super) apply: Timings,
-    pub(super) apply_errors: AtomicU64,
+    pub(super) apply_errors: Counter,
     pub(super) dead_letters: AtomicU64,
     pub(super) voided: AtomicU64,
     pub(super) missing_events: AtomicU64,
@@ -75,7 +75,7 @@ impl Handle {
     /// How long its transactions took, and how many came to nothing.
     #[must_use]
     pub fn apply(&self) -> OperationStats {
-        OperationStats { took: self.status.apply.read(), errors: self.status.apply_errors.load(Relaxed) }
+        OperationStats { took: self.status.apply.read(), errors: self.status.apply_errors.get() }
     }
 
     /// Reads all numbers. They are read one by one: each is true, together they may be a moment apart.
@@ -89,7 +89,7 @@ impl Handle {
             applied: OrderState::ALL
                 .iter()
                 .zip(&status.applied)
-                .map(|(state, count)| (state.as_str(), count.load(Relaxed)))
+                .map(|(state, count)| (state.as_str(), count.get()))
                 .collect(),
             batches: status.batches.load(Relaxed),
             dead_letters: status.dead_letters.load(Relaxed),

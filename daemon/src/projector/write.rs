@@ -82,15 +82,13 @@ impl Writer {
             crash::point("project.written");
             tx.commit().await
         });
-        committed.await.inspect_err(|_| {
-            self.status.apply_errors.fetch_add(1, Relaxed);
-        })?;
-        self.status.apply.observe(began.elapsed());
+        committed.await.inspect_err(|_| self.status.apply_errors.one())?;
+        self.status.apply.since(began);
         crash::point("project.committed");
         positions.advance(&advances);
         self.status.events.fetch_add(entries.len() as u64, Relaxed);
         for (count, more) in self.status.applied.iter().zip(by_state) {
-            count.fetch_add(more, Relaxed);
+            count.add(more);
         }
         self.status.batches.fetch_add(1, Relaxed);
         self.status.voided.fetch_add(voided as u64, Relaxed);

@@ -16,7 +16,7 @@ pub use api::{Api, Connections, EpochView, Lanes, Latency, OutcomeCount, Settlin
 pub use event::{Happening, HappeningKind, Severity};
 pub use histogram::{BUCKETS, Histogram, bucket_of, highest_us};
 pub use stores::{Breaker, KafkaStats, MySqlStats, OperationStats, RedisNode, RedisStats, Stores};
-pub use timings::Timings;
+pub use timings::{Counter, Timings};
 pub use worker::{Audit, AuditFinding, Projector, RebuildView, Sweeper, Worker};
 
 use serde::{Deserialize, Serialize};

@@ -1,10 +1,36 @@
-//! Counting durations while they happen: the histogram's buckets as atomics. Two relaxed additions per duration, no lock and
-//! no allocation, so it may be called on every path; reading is for whoever watches.
+//! Counting while things happen: a number, and the histogram's buckets, as atomics. One or two relaxed additions, no lock and no
+//! allocation, so it may be done on every path; reading is for whoever watches.
+//!
+//! The feature `unmetered` turns counting off. It is there to measure what counting costs, and for nothing else.
 
 use super::histogram::{BUCKETS, Histogram, bucket_of};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How often something happened, counted by many at once.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts one.
+    pub fn one(&self) {
+        self.add(1);
+    }
+
+    /// Counts so many.
+    pub fn add(&self, more: u64) {
+        if cfg!(not(feature = "unmetered")) {
+            self.0.fetch_add(more, Relaxed);
+        }
+    }
+
+    /// How many were counted so far.
+    #[must_use]
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
 
 /// Durations counted by many at once; about 3 KB.
 pub struct Timings {
@@ -19,8 +45,18 @@ impl Default for Timings {
 }
 
 impl Timings {
+    /// Counts the time from `began` until now.
+    pub fn since(&self, began: Instant) {
+        if cfg!(not(feature = "unmetered")) {
+            self.observe(began.elapsed());
+        }
+    }
+
     /// Counts one duration, in whole microseconds.
     pub fn observe(&self, duration: Duration) {
+        if cfg!(feature = "unmetered") {
+            return;
+        }
         let us = u64::try_from(duration.as_micros()).unwrap_or(u64::MAX);
         if let Some(count) = self.counts.get(bucket_of(us)) {
             count.fetch_add(1, Relaxed);
@@ -41,9 +77,21 @@ impl fmt::Debug for Timings {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(feature = "unmetered")))]
 mod tests {
     use super::*;
+
+    #[test]
+    fn many_count_at_once() {
+        let counter = Counter::default();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..1000).for_each(|_| counter.one()));
+            }
+        });
+        counter.add(5);
+        assert_eq!(counter.get(), 4_005);
+    }
 
     #[test]
     fn what_is_observed_is_read() {

@@ -1,7 +1,7 @@
 //! Counting what becomes of recorded events: wait-free. Never decides anything.
 
 use super::producer::Delivery;
-use flash_core::stats::Timings;
+use flash_core::stats::{Counter, Timings};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
@@ -10,10 +10,10 @@ use std::time::Instant;
 pub(super) struct Meters {
     /// Events without an answer yet.
     unanswered: AtomicU64,
-    acknowledged: AtomicU64,
-    failed: AtomicU64,
+    acknowledged: Counter,
+    failed: Counter,
     produce: Timings,
-    replaced: AtomicU64,
+    replaced: Counter,
 }
 
 impl Meters {
@@ -26,8 +26,8 @@ impl Meters {
     pub(super) fn answered(&self, began: Instant, delivery: Delivery) {
         self.unanswered.fetch_sub(1, Relaxed);
         if matches!(delivery, Delivery::Acknowledged { .. }) {
-            self.acknowledged.fetch_add(1, Relaxed);
-            self.produce.observe(began.elapsed());
+            self.acknowledged.one();
+            self.produce.since(began);
         } else {
             self.failed();
         }
@@ -35,11 +35,11 @@ impl Meters {
 
     /// An event was not even handed over.
     pub(super) fn failed(&self) {
-        self.failed.fetch_add(1, Relaxed);
+        self.failed.one();
     }
 
     pub(super) fn producer_replaced(&self) {
-        self.replaced.fetch_add(1, Relaxed);
+        self.replaced.one();
     }
 
     pub(super) fn unanswered(&self) -> u64 {
@@ -48,10 +48,10 @@ impl Meters {
 
     /// Fills in what is counted here.
     pub(super) fn fill(&self, stats: &mut flash_core::stats::KafkaStats) {
-        stats.acknowledged = self.acknowledged.load(Relaxed);
-        stats.failed = self.failed.load(Relaxed);
+        stats.acknowledged = self.acknowledged.get();
+        stats.failed = self.failed.get();
         stats.unacknowledged = self.unanswered();
         stats.produce = self.produce.read();
-        stats.producers_replaced = self.replaced.load(Relaxed);
+        stats.producers_replaced = self.replaced.get();
     }
 }

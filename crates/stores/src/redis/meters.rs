@@ -4,9 +4,8 @@
 //! decides anything. What was never sent is no round trip.
 
 use super::StockError;
-use flash_core::stats::{OperationStats, Timings};
+use flash_core::stats::{Counter, OperationStats, Timings};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
 /// What is asked in one round trip. Named after the scripts, and after what the others do.
@@ -52,14 +51,14 @@ const OPERATIONS: [(Operation, &str); 14] = [
 #[derive(Debug, Default)]
 struct Counted {
     took: Timings,
-    errors: AtomicU64,
+    errors: Counter,
 }
 
 /// The counters of one gate.
 #[derive(Debug, Default)]
 pub(super) struct Meters {
     operations: [Counted; OPERATIONS.len()],
-    breaker_opened: AtomicU64,
+    breaker_opened: Counter,
 }
 
 impl Meters {
@@ -67,29 +66,28 @@ impl Meters {
     pub(super) fn count<T>(&self, operation: Operation, began: Instant, result: &Result<T, StockError>) {
         let counted = &self.operations[operation as usize];
         match result {
-            Ok(_) => counted.took.observe(began.elapsed()),
+            Ok(_) => counted.took.since(began),
             Err(StockError::NotSent(_)) => {}
             // An answer all the same.
-            Err(StockError::Fenced(_)) => counted.took.observe(began.elapsed()),
+            Err(StockError::Fenced(_)) => counted.took.since(began),
             Err(StockError::Refused(_) | StockError::Unknown(_)) => {
-                counted.errors.fetch_add(1, Relaxed);
+                counted.errors.one();
             }
         }
     }
 
     /// Counts that a connection was given up.
     pub(super) fn breaker_opens(&self) {
-        self.breaker_opened.fetch_add(1, Relaxed);
+        self.breaker_opened.one();
     }
 
     pub(super) fn breaker_opened(&self) -> u64 {
-        self.breaker_opened.load(Relaxed)
+        self.breaker_opened.get()
     }
 
     /// Everything, zeros included.
     pub(super) fn operations(&self) -> BTreeMap<String, OperationStats> {
-        let read =
-            |counted: &Counted| OperationStats { took: counted.took.read(), errors: counted.errors.load(Relaxed) };
+        let read = |counted: &Counted| OperationStats { took: counted.took.read(), errors: counted.errors.get() };
         OPERATIONS
             .iter()
             .map(|(operation, name)| ((*name).to_owned(), read(&self.operations[*operation as usize])))
