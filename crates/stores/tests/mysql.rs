@@ -233,9 +233,9 @@ async fn rewind(settings: &MySqlSettings, instance: &str, ago_ms: u64) {
         .username(&settings.user)
         .password(&settings.password)
         .database(&settings.database);
-    let mut connection = sqlx::mysql::MySqlConnection::connect_with(&options).await.unwrap();
+    let mut connection = sqlx::mysql::MySqlConnection::connect_with(&options).await.expect("a connection");
     let sql = "UPDATE daemons SET seen_at_ms = UNIX_TIMESTAMP(NOW(3)) * 1000 - ? WHERE instance = ?";
-    let done = sqlx::query(sql).bind(ago_ms).bind(instance).execute(&mut connection).await.unwrap();
+    let done = sqlx::query(sql).bind(ago_ms).bind(instance).execute(&mut connection).await.expect("an update");
     assert_eq!(done.rows_affected(), 1);
 }
 
