@@ -43,8 +43,8 @@ async fn main() {
     check(&daemons, &site).await;
     println!("{PURCHASES} purchases a turn, {BUYERS} buyers at a time, {rounds} rounds of two turns\n");
     println!(
-        "{:<10} {:>16} {:>16} {:>8}   {}",
-        "answers", "counting, µs", "not counting, µs", "ratio", "ratio of each round"
+        "{:<10} {:>16} {:>16} {:>8}   ratio of each round",
+        "answers", "counting, µs", "not counting, µs", "ratio"
     );
     for (what, sku_id) in [("won", PLENTY), ("sold out", GONE)] {
         let mut spent: [Vec<f64>; 2] = Default::default();
