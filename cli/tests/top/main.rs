@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
 
 mod lines;
+mod screen;
 mod status;
+mod tmux;
