@@ -11,7 +11,7 @@ mod stock;
 mod totals;
 
 pub(crate) use daemon::Daemon;
-pub(crate) use flow::{Flow, Kind};
+pub(crate) use flow::{Flow, Kind, total};
 pub(crate) use history::{History, Point};
 pub(crate) use log::{Entry, EventLog};
 pub(crate) use stock::{Parts, SkuRow, Stock};

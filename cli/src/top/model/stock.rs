@@ -5,9 +5,9 @@ use flash_core::{
     stats::{SkuState, SkuStats},
 };
 
-/// Looks back at one SKU's stock, and how far they are apart: together half a minute to fifty seconds.
-const LOOKS: usize = 10;
-const LOOK_EVERY_MS: u64 = 5_000;
+/// Looks back at one SKU's stock, and how far they are apart: together about twenty seconds.
+const LOOKS: usize = 8;
+const LOOK_EVERY_MS: u64 = 3_000;
 /// Nothing is foretold from less than this.
 const PACE_MIN_MS: u64 = 4_000;
 /// Farther ahead nothing is foretold.
@@ -148,13 +148,8 @@ pub(crate) struct Sum {
     pub(crate) states: States,
     /// Units that leave the stock per second; `None` if not all selling SKUs have been watched long enough.
     pub(crate) pace: Option<f32>,
-}
-
-impl Sum {
-    /// When everything will be gone if it goes on like this.
-    pub(crate) fn lasts_ms(&self) -> Option<u64> {
-        if self.selling == 0 || self.parts.left == 0 { None } else { lasts_ms(self.parts.left, self.pace?) }
-    }
+    /// When the last of the selling SKUs will be gone if it goes on like this; `None` if that cannot be said of all of them.
+    pub(crate) lasts_ms: Option<u64>,
 }
 
 /// SKUs by state.
@@ -231,7 +226,7 @@ impl Stock {
     }
 
     fn add_up(&mut self) {
-        let mut sum = Sum { pace: Some(0.0), ..Sum::default() };
+        let mut sum = Sum { pace: Some(0.0), lasts_ms: Some(0), ..Sum::default() };
         for row in &self.rows {
             sum.capacity = sum.capacity.saturating_add(row.told.capacity);
             match row.parts() {
@@ -247,6 +242,7 @@ impl Stock {
                     sum.selling += 1;
                     sum.states.selling += 1;
                     sum.pace = sum.pace.zip(row.pace()).map(|(all, one)| all + one);
+                    sum.lasts_ms = sum.lasts_ms.zip(row.lasts_ms()).map(|(all, one)| all.max(one));
                 }
                 SkuState::HeldOut => sum.states.held_out += 1,
                 SkuState::SoldOut => sum.states.sold_out += 1,
@@ -257,7 +253,7 @@ impl Stock {
             }
         }
         if sum.selling == 0 {
-            sum.pace = None;
+            (sum.pace, sum.lasts_ms) = (None, None);
         }
         self.sum = sum;
     }

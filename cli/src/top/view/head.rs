@@ -113,8 +113,8 @@ pub(crate) fn summary(state: &State, area: Rect, pen: &mut Pen<'_>) {
     let flow = model.flow();
     let mut pace = vec![(format::rate_or(sum.pace), look.strong), (" leaving".into(), look.dim)];
     if sum.selling > 0 {
-        pace.push((" · gone in ".into(), look.dim));
-        pace.push((format::estimate(sum.lasts_ms()), look.strong));
+        pace.push((" · all gone in ".into(), look.dim));
+        pace.push((format::estimate(sum.lasts_ms), look.strong));
     }
     let answers = [
         (" · ".to_owned(), look.rule),

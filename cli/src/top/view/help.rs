@@ -36,7 +36,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
         ("○ quiet", look.dim),
     ];
     pen.spans(foot, 0, 0, &signs);
-    let mut note = format!("~ is an estimate, — is not known · theme: {}", state.theme.name());
+    let mut note = format!("~ estimate · — not known · ▴ peak · theme: {}", state.theme.name());
     if rows.len() > visible {
         note = format!("{}–{} of {} keys · j k scroll · {note}", first + 1, first + visible, rows.len());
     }

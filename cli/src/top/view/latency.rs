@@ -71,7 +71,7 @@ pub(crate) fn page(state: &State, area: Rect, pen: &mut Pen<'_>) {
 fn remark(state: &State) -> String {
     match state.window.span_ms {
         0 => "nothing counted yet".to_owned(),
-        ms => format!("last {} · at most 6% too high", format::age(ms)),
+        ms => format!("last {} · never too low, at most 6% too high", format::period(ms)),
     }
 }
 
@@ -146,7 +146,8 @@ fn histogram((title, histogram, style): (&str, &Histogram, Style), area: Rect, p
     let (first, last) = (first.0 / MERGED, last.0 / MERGED);
     let mut bars = vec![0_u64; last - first + 1];
     for (bucket, count) in histogram.buckets() {
-        bars[bucket / MERGED - first] += count;
+        let bar = &mut bars[bucket / MERGED - first];
+        *bar = bar.saturating_add(count);
     }
     let wide = (usize::from(body.width) / bars.len()).clamp(1, 4);
     let shown = bars.len().min(usize::from(body.width));

@@ -3,7 +3,7 @@
 use flash_core::stats::SkuState;
 use ratatui::{layout::Rect, style::Style};
 
-use super::pen::{Pen, behind, below, width};
+use super::pen::{Pen, below, width};
 use crate::top::{
     format,
     list::state_word,
@@ -36,7 +36,7 @@ impl Columns {
         let fixed = |columns: &Columns| {
             let pace = if columns.has_pace { PACE } else { 0 };
             let lasts = if columns.has_lasts { LASTS } else { 0 };
-            2 + columns.number * 3 + pace + lasts + 1
+            3 + columns.number * 3 + pace + lasts + 1
         };
         let name_max = (area.width / 4).clamp(8, 36);
         columns.name = longest.clamp(6, name_max);
@@ -65,7 +65,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
         } else {
             "not known yet"
         };
-        pen.text(body, 2, 1, text, look.dim);
+        pen.text(body, 3, 1, text, look.dim);
         return;
     }
     let list = below(body, 1);
@@ -92,6 +92,9 @@ fn first_visible(selected: usize, len: usize, visible: usize) -> usize {
 }
 
 fn remark(state: &State) -> String {
+    if !state.shown().knows_anything() {
+        return String::new();
+    }
     let stock = &state.shown().stock;
     let (listed, told) = (state.listed.len(), stock.rows().len());
     let mut remark = match (listed == told, told) {
@@ -110,7 +113,7 @@ fn remark(state: &State) -> String {
 
 fn headings(columns: &Columns, area: Rect, pen: &mut Pen<'_>) {
     let look = pen.look;
-    let x = 2 + columns.name + 1;
+    let x = 3 + columns.name + 1;
     let legend = [("█ sold ", look.sold), ("▒ held ", look.held), ("░ left", look.left)];
     if columns.bar >= 20 {
         pen.spans(area, x, 0, &legend);
@@ -133,10 +136,13 @@ fn headings(columns: &Columns, area: Rect, pen: &mut Pen<'_>) {
 fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, pen: &mut Pen<'_>) {
     let look = pen.look;
     let (sign, style) = state_sign(row.told.state, pen);
-    pen.text(area, 0, y, if is_selected { "▸" } else { sign }, if is_selected { look.accent } else { style });
-    let name = Rect::new(area.x, area.y, (2 + columns.name).min(area.width), area.height);
-    pen.text(name, 2, y, &format::cut(&label(row), usize::from(columns.name)), look.text);
-    let x = 2 + columns.name + 1;
+    if is_selected {
+        pen.text(area, 0, y, "▸", look.accent);
+    }
+    pen.text(area, 1, y, sign, style);
+    let name = Rect::new(area.x, area.y, (3 + columns.name).min(area.width), area.height);
+    pen.text(name, 3, y, &format::cut(&label(row), usize::from(columns.name)), look.text);
+    let x = 3 + columns.name + 1;
     let parts = row.parts();
     pen.gauge(area, x, y, columns.bar, parts);
     let mut end = x + columns.bar;
@@ -185,5 +191,5 @@ fn state_sign(state: SkuState, pen: &Pen<'_>) -> (&'static str, Style) {
 
 /// The bar of one SKU with its numbers, for the detail.
 pub(crate) fn bar(row: &SkuRow, area: Rect, pen: &mut Pen<'_>) {
-    pen.gauge(behind(area, 0), 0, 0, area.width, row.parts());
+    pen.gauge(area, 0, 0, area.width, row.parts());
 }
