@@ -88,6 +88,9 @@ use KeyCode::{Char, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, 
 /// Every key there is.
 pub(crate) const BINDINGS: &[Binding] = &[
     key!(Always Help "?" "this help" "help": (Char('?'), NONE), (KeyCode::F(1), NONE)),
+    key!(Always Quit "q" "close what is open, or quit" "quit": (Char('q'), NONE)),
+    key!(Always QuitNow "Q" "quit from anywhere" "": (Char('Q'), NONE)),
+    key!(Always Interrupt "Ctrl-C" "quit with exit code 130" "": (Char('c'), CTRL)),
     key!(Always Overview "1" "everything at a glance" "": (Char('1'), NONE)),
     key!(Always StockPage "2" "stock, the whole screen" "": (Char('2'), NONE)),
     key!(Always LatencyPage "3" "latencies with their histogram" "": (Char('3'), NONE)),
@@ -121,9 +124,6 @@ pub(crate) const BINDINGS: &[Binding] = &[
     key!(Always Redraw "Ctrl-L" "draw the screen afresh" "": (Char('l'), CTRL)),
     key!(Always Back "Esc" "close, undo the filter, back to the overview" "": (Esc, NONE)),
     key!(Always Suspend "Ctrl-Z" "to the shell; fg comes back" "": (Char('z'), CTRL)),
-    key!(Always Quit "q" "close what is open, or quit" "quit": (Char('q'), NONE)),
-    key!(Always QuitNow "Q" "quit from anywhere" "": (Char('Q'), NONE)),
-    key!(Always Interrupt "Ctrl-C" "quit with exit code 130" "": (Char('c'), CTRL)),
 ];
 
 /// What a press asks for; `None`: nothing.

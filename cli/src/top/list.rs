@@ -70,7 +70,7 @@ pub(crate) fn events<'a>(model: &'a Model, filter: &str) -> impl Iterator<Item =
         let has = |text: &str| text.to_lowercase().contains(&wanted);
         wanted.is_empty()
             || has(&entry.text)
-            || has(&entry.daemon)
+            || entry.daemons.iter().any(|name| has(name))
             || entry.sku_id.is_some_and(|id| has(&id.to_string()))
     })
 }

@@ -51,7 +51,7 @@ fn lines(state: &State, row: &SkuRow) -> Vec<(&'static str, String)> {
         ("sold", count(told.sold) + &share(told.sold)),
         ("capacity", format::count(told.capacity)),
         ("leaving", format::rate_or(row.pace())),
-        ("gone in", format::estimate(row.lasts_ms())),
+        ("gone in", format::estimate(row.lasts_ms().filter(|_| state.foretells()))),
         (
             "asked for, all daemons",
             format!("{} · {} waiting", format::count(told.attempts), format::count(told.waiting)),

@@ -114,7 +114,7 @@ pub(crate) fn summary(state: &State, area: Rect, pen: &mut Pen<'_>) {
     let mut pace = vec![(format::rate_or(sum.pace), look.strong), (" leaving".into(), look.dim)];
     if sum.selling > 0 {
         pace.push((" · all gone in ".into(), look.dim));
-        pace.push((format::estimate(sum.lasts_ms), look.strong));
+        pace.push((format::estimate(sum.lasts_ms.filter(|_| state.foretells())), look.strong));
     }
     let answers = [
         (" · ".to_owned(), look.rule),

@@ -25,14 +25,16 @@ struct Columns {
     number: u16,
     has_pace: bool,
     has_lasts: bool,
+    /// Whether what goes on now can be thought to go on.
+    foretells: bool,
 }
 
 impl Columns {
-    fn of(area: Rect, rows: &[&SkuRow]) -> Columns {
+    fn of(area: Rect, rows: &[&SkuRow], foretells: bool) -> Columns {
         let largest = rows.iter().map(|row| row.told.capacity).max().unwrap_or(0);
         let number = width(&format::count(largest)).max(5) + 1;
         let longest = rows.iter().map(|row| width(&label(row))).max().unwrap_or(0);
-        let mut columns = Columns { name: 0, bar: 0, number, has_pace: true, has_lasts: true };
+        let mut columns = Columns { name: 0, bar: 0, number, has_pace: true, has_lasts: true, foretells };
         let fixed = |columns: &Columns| {
             let pace = if columns.has_pace { PACE } else { 0 };
             let lasts = if columns.has_lasts { LASTS } else { 0 };
@@ -74,7 +76,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     let all = state.shown().stock.rows();
     let rows: Vec<&SkuRow> =
         state.listed.iter().skip(first).take(visible).filter_map(|index| all.get(place(*index))).collect();
-    let columns = Columns::of(area, &rows);
+    let columns = Columns::of(area, &rows, state.foretells());
     headings(&columns, body, pen);
     for ((y, row), index) in (0_u16..).zip(&rows).zip(first..) {
         let is_selected = index == state.selected;
@@ -162,7 +164,7 @@ fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, 
     if columns.has_lasts {
         end += LASTS;
         let (text, style) = match row.told.state {
-            SkuState::Selling => (format::estimate(row.lasts_ms()), look.strong),
+            SkuState::Selling => (format::estimate(row.lasts_ms().filter(|_| columns.foretells)), look.strong),
             other => (state_word(other).to_owned(), style),
         };
         pen.right(area, end, y, &text, style);
