@@ -17,6 +17,7 @@ const FLASHCTL: &str = env!("CARGO_BIN_EXE_flashctl");
 const FOOTER: &str = "q quit";
 
 /// Starts `top` in a terminal and waits for its picture. Its process id is in the terminal's file.
+#[track_caller]
 fn top(terminal: &Terminal, variables: &str, arguments: &str) {
     let pid = terminal.pid_file();
     let _ = fs::remove_file(&pid);
@@ -33,12 +34,14 @@ fn signal(terminal: &Terminal, signal: Signal) {
 }
 
 /// Presses a key and waits for what it does.
+#[track_caller]
 fn press(terminal: &Terminal, key: &str, what: &str, is: impl Fn(&str) -> bool) {
     terminal.keys(&[key]);
     terminal.wait_until(&format!("{key}: {what}"), is);
 }
 
 /// The keys of a dashboard of what is. What each does is shown by a text that comes, or one that goes.
+#[track_caller]
 fn every_key(terminal: &Terminal) {
     let comes = |key: &str, text: &str| press(terminal, key, text, |screen| screen.contains(text));
     let goes = |key: &str, text: &str| press(terminal, key, text, |screen| !screen.contains(text));
@@ -63,7 +66,7 @@ fn every_key(terminal: &Terminal) {
     comes("=", "last 2 min");
     comes("Enter", "╭─ ");
     goes("Escape", "╭─ ");
-    let selected = |screen: &str, sku: &str| screen.lines().any(|line| line.starts_with(&format!("▸ {sku}")));
+    let selected = |screen: &str, sku: &str| screen.lines().any(|line| line.starts_with('▸') && line.contains(sku));
     for order in ["fastest first", "soonest gone first", "most asked for first", "by id"] {
         comes("s", order);
     }

@@ -55,11 +55,13 @@ impl Terminal {
     }
 
     /// Types keys, by the names tmux has for them.
+    #[track_caller]
     pub(crate) fn keys(&self, keys: &[&str]) {
         self.tmux(&[&["send-keys"], keys].concat());
     }
 
     /// Types a command and Enter.
+    #[track_caller]
     pub(crate) fn command(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]);
         self.keys(&["Enter"]);
@@ -81,6 +83,7 @@ impl Terminal {
     }
 
     /// Waits until the screen is as it should be.
+    #[track_caller]
     pub(crate) fn wait_until(&self, what: &str, is: impl Fn(&str) -> bool) -> String {
         let started = Instant::now();
         loop {
@@ -94,11 +97,13 @@ impl Terminal {
     }
 
     /// Waits until a text is on the screen.
+    #[track_caller]
     pub(crate) fn wait_for(&self, text: &str) -> String {
         self.wait_until(text, |screen| screen.contains(text))
     }
 
     /// Waits until the shell waits.
+    #[track_caller]
     pub(crate) fn wait_for_prompt(&self) {
         self.wait_until("the prompt", |screen| {
             screen.lines().rfind(|line| !line.trim().is_empty()).is_some_and(|line| line.trim() == PROMPT)
@@ -111,23 +116,26 @@ impl Terminal {
     }
 
     /// Checks that the terminal is the shell's again: its screen, its cursor, its echo.
+    #[track_caller]
     pub(crate) fn check_restored(&self) {
         self.wait_for_prompt();
         let flags = self.tmux(&["display-message", "-p", "#{alternate_on} #{cursor_flag} #{mouse_any_flag}"]);
         assert_eq!(flags.trim(), "0 1 0", "alternate screen, cursor, mouse:\n{}", self.screen());
-        self.command("clear; stty -a; echo stty-done");
-        let screen = self.wait_until("stty", |screen| screen.lines().any(|line| line == "stty-done"));
+        let mark = self.mark("stty");
+        self.command(&format!("clear; stty -a; echo {mark}"));
+        let screen = self.wait_until("stty", |screen| screen.lines().any(|line| line == mark));
         for mode in ["icanon", "echo", "isig", "opost", "icrnl", "ixon"] {
             let is_on = screen.split([' ', ';', '\n']).any(|word| word == mode);
             assert!(is_on, "the terminal has lost {mode}:\n{screen}");
         }
+        self.wait_for_prompt();
     }
 
     /// The exit code of the last command.
+    #[track_caller]
     pub(crate) fn exit_code(&self) -> i32 {
         self.wait_for_prompt();
-        // What an earlier question has left on the screen is no answer to this one.
-        let mark = format!("exit-{}-is-", self.asked.fetch_add(1, Ordering::Relaxed));
+        let mark = self.mark("exit") + "-";
         self.command(&format!("echo {mark}$?"));
         let answer = |screen: &str| {
             let line = screen.lines().rfind(|line| line.starts_with(&mark))?;
@@ -135,6 +143,11 @@ impl Terminal {
         };
         let screen = self.wait_until("the exit code", |screen| answer(screen).is_some());
         answer(&screen).unwrap()
+    }
+
+    /// A word for one question: what an earlier one has left on the screen is no answer to this one.
+    fn mark(&self, word: &str) -> String {
+        format!("{word}-{}", self.asked.fetch_add(1, Ordering::Relaxed))
     }
 
     /// Where a program that runs here may leave its process id.
