@@ -115,7 +115,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     key!(Always Last "G End" "to the last" "": (Char('G'), NONE), (End, NONE)),
     key!(Always Detail "Enter" "the selected SKU, all of it" "detail": (Enter, NONE)),
     key!(Always Filter "/" "show only what contains a word" "filter": (Char('/'), NONE)),
-    key!(Always Sort "s" "another order: id, left, pace, sells out, asked for" "sort": (Char('s'), NONE)),
+    key!(Always Sort "s" "the next order of the stock list" "sort": (Char('s'), NONE)),
     key!(Always Reverse "r" "the other way round" "": (Char('r'), NONE)),
     key!(Always ZoomIn "+" "a shorter window of time" "zoom": (Char('+'), NONE)),
     key!(Always ZoomOut "-" "a longer window of time" "": (Char('-'), NONE)),

@@ -239,7 +239,10 @@ fn mysql(model: &Model, window: &Window) -> Check {
         max = max.saturating_add(mysql.pool_max);
     }
     let p99 = format::micros_or(window.latencies.ping.quantile_us(0.99));
-    let tone = if max > 0 && busy >= max { Tone::Warn } else { Tone::Good };
+    if max == 0 {
+        return check("MySQL", Tone::Good, format!("ping p99 {p99} · pool {}", format::UNKNOWN));
+    }
+    let tone = if busy >= max { Tone::Warn } else { Tone::Good };
     check("MySQL", tone, format!("ping p99 {p99} · pool {busy} of {max} busy"))
 }
 

@@ -95,11 +95,6 @@ impl EventLog {
         self.entries.len()
     }
 
-    /// The worst severity since a moment.
-    pub(crate) fn worst_since(&self, since_ms: u64) -> Option<Severity> {
-        self.entries.iter().rev().take_while(|entry| entry.at_ms >= since_ms).map(|entry| entry.severity).max()
-    }
-
     fn insert(&mut self, mut entry: Entry) {
         let near = self.entries.iter_mut().rev().take(100).filter(|other| other.at_ms.abs_diff(entry.at_ms) <= SAME_MS);
         if let Some(same) = near.into_iter().find(|other| other.is_same_as(&entry)) {

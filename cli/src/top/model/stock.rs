@@ -50,13 +50,14 @@ impl SkuRow {
         (span_ms >= PACE_MIN_MS).then_some(gone)
     }
 
+    /// The pace of a SKU that is on sale; what has stopped has none.
+    pub(crate) fn selling_pace(&self) -> Option<f32> {
+        self.pace().filter(|_| self.told.state == SkuState::Selling)
+    }
+
     /// When nothing will be left if it goes on like this; `None` if that cannot be said.
     pub(crate) fn lasts_ms(&self) -> Option<u64> {
-        let left = self.told.available?;
-        if self.told.state != SkuState::Selling || left == 0 {
-            return None;
-        }
-        lasts_ms(left, self.pace()?)
+        lasts_ms(self.told.available.filter(|left| *left > 0)?, self.selling_pace()?)
     }
 
     fn see(&mut self, now_ms: u64, sku: SkuStats) {
@@ -241,7 +242,7 @@ impl Stock {
                 SkuState::Selling => {
                     sum.selling += 1;
                     sum.states.selling += 1;
-                    sum.pace = sum.pace.zip(row.pace()).map(|(all, one)| all + one);
+                    sum.pace = sum.pace.zip(row.selling_pace()).map(|(all, one)| all + one);
                     sum.lasts_ms = sum.lasts_ms.zip(row.lasts_ms()).map(|(all, one)| all.max(one));
                 }
                 SkuState::HeldOut => sum.states.held_out += 1,

@@ -1,5 +1,6 @@
 //! The dashboard without a terminal: what it makes of samples and keys, and how it looks.
 
+mod cost;
 mod fixtures;
 mod folding;
 mod robustness;

@@ -32,7 +32,7 @@ pub(crate) fn draw(state: &State, area: Rect, first: usize, pen: &mut Pen<'_>) {
         let name = format::cut(&entry.who(), 15);
         let x = pen.text(body, x + 1, y, &name, look.dim) + 5_u16.saturating_sub(width(&name));
         let words = match entry.sku_id {
-            Some(sku_id) if area.width >= 60 => format!("SKU {sku_id}: {}", entry.text),
+            Some(sku_id) if area.width >= 45 => format!("SKU {sku_id}: {}", entry.text),
             _ => entry.text.clone(),
         };
         let room = usize::from(body.width.saturating_sub(x + 1));

@@ -135,7 +135,11 @@ fn over_time(state: &State, area: Rect, pen: &mut Pen<'_>) {
 /// Every bucket that holds something, and the empty ones between, along a logarithmic axis.
 fn histogram((title, histogram, style): (&str, &Histogram, Style), area: Rect, pen: &mut Pen<'_>) {
     let look = pen.look;
-    let body = pen.title(area, title, &format!("{} answers", format::count(histogram.count())));
+    let body = pen.title(
+        area,
+        title,
+        &format!("{} answers · each bar up to the time below it", format::count(histogram.count())),
+    );
     let (Some(first), Some(last)) = (histogram.buckets().next(), histogram.buckets().last()) else {
         pen.text(body, 2, 0, "none in this window", look.dim);
         return;

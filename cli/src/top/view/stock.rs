@@ -159,7 +159,7 @@ fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, 
     }
     if columns.has_pace {
         end += PACE;
-        pen.right(area, end, y, &format::rate_or(row.pace()), look.text);
+        pen.right(area, end, y, &format::rate_or(row.selling_pace()), look.text);
     }
     if columns.has_lasts {
         end += LASTS;
