@@ -1,5 +1,7 @@
 //! Stock per SKU: of each, what the daemon said that has read it most recently, and how fast it has been shrinking.
 
+use std::borrow::Cow;
+
 use flash_core::{
     ids::SkuId,
     stats::{SkuState, SkuStats},
@@ -32,6 +34,14 @@ impl SkuRow {
     fn new(sku_id: SkuId) -> Self {
         let looks = [(0, 0); LOOKS];
         Self { told: SkuStats::of(sku_id), read_at_ms: None, looks, looks_len: 0, looked_capacity: 0, fresh: false }
+    }
+
+    /// Its name, or its id if it has none.
+    pub(crate) fn label(&self) -> Cow<'_, str> {
+        match self.told.name.as_str() {
+            "" => Cow::Owned(format!("SKU {}", self.told.sku_id)),
+            name => Cow::Borrowed(name),
+        }
     }
 
     /// Units sold, held (units on their way back included), and left; `None` until Redis has been read.
@@ -141,6 +151,9 @@ pub(crate) struct Sum {
     pub(crate) parts: Parts,
     /// Units that exist.
     pub(crate) capacity: u64,
+    /// The largest capacity of one SKU, and the longest name in characters: columns do not move while one scrolls.
+    pub(crate) capacity_max: u64,
+    pub(crate) label_max: usize,
     /// SKUs whose stock has not been read yet.
     pub(crate) unread: usize,
     /// SKUs that are selling now.
@@ -230,6 +243,8 @@ impl Stock {
         let mut sum = Sum { pace: Some(0.0), lasts_ms: Some(0), ..Sum::default() };
         for row in &self.rows {
             sum.capacity = sum.capacity.saturating_add(row.told.capacity);
+            sum.capacity_max = sum.capacity_max.max(row.told.capacity);
+            sum.label_max = sum.label_max.max(row.label().chars().count());
             match row.parts() {
                 Some(parts) => {
                     sum.parts.sold = sum.parts.sold.saturating_add(parts.sold);

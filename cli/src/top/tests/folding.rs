@@ -67,6 +67,15 @@ fn a_gap_is_a_gap_and_the_rate_after_it_is_a_mean() {
 }
 
 #[test]
+fn when_nobody_looked_nothing_is_known() {
+    let one = |s: u64| sample(s, vec![seen(1, answer(won(1, s, 100 * s)))]);
+    let model = fold((0..=5).chain([10]).map(one));
+    let columns = model.history.columns(OPENS_MS + 10_000, 10_000, 10, |point| Some(point.flow.at(Kind::Won)));
+    assert_eq!(columns.iter().map(Option::is_some).filter(|known| !known).count(), 4, "{columns:?}");
+    assert_eq!(columns[9], Some(100.0));
+}
+
+#[test]
 fn a_new_process_begins_anew_without_a_spike() {
     for by_instance in [true, false] {
         let one = |s: u64, n| sample(s, vec![seen(1, answer(won(1, s, n)))]);

@@ -7,7 +7,7 @@ use super::pen::{Pen, below, width};
 use crate::top::{
     format,
     list::state_word,
-    model::SkuRow,
+    model::{SkuRow, Sum},
     situation::Tone,
     state::{State, place},
 };
@@ -30,10 +30,9 @@ struct Columns {
 }
 
 impl Columns {
-    fn of(area: Rect, rows: &[&SkuRow], foretells: bool) -> Columns {
-        let largest = rows.iter().map(|row| row.told.capacity).max().unwrap_or(0);
-        let number = width(&format::count(largest)).max(5) + 1;
-        let longest = rows.iter().map(|row| width(&label(row))).max().unwrap_or(0);
+    fn of(area: Rect, sum: &Sum, foretells: bool) -> Columns {
+        let number = width(&format::count(sum.capacity_max)).max(5) + 1;
+        let longest = u16::try_from(sum.label_max).unwrap_or(u16::MAX);
         let mut columns = Columns { name: 0, bar: 0, number, has_pace: true, has_lasts: true, foretells };
         let fixed = |columns: &Columns| {
             let pace = if columns.has_pace { PACE } else { 0 };
@@ -76,7 +75,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     let all = state.shown().stock.rows();
     let rows: Vec<&SkuRow> =
         state.listed.iter().skip(first).take(visible).filter_map(|index| all.get(place(*index))).collect();
-    let columns = Columns::of(area, &rows, state.foretells());
+    let columns = Columns::of(area, &state.shown().stock.sum, state.foretells());
     headings(&columns, body, pen);
     for ((y, row), index) in (0_u16..).zip(&rows).zip(first..) {
         let is_selected = index == state.selected;
@@ -143,7 +142,7 @@ fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, 
     }
     pen.text(area, 1, y, sign, style);
     let name = Rect::new(area.x, area.y, (3 + columns.name).min(area.width), area.height);
-    pen.text(name, 3, y, &format::cut(&label(row), usize::from(columns.name)), look.text);
+    pen.text(name, 3, y, &format::cut(&row.label(), usize::from(columns.name)), look.text);
     let x = 3 + columns.name + 1;
     let parts = row.parts();
     pen.gauge(area, x, y, columns.bar, parts);
@@ -168,14 +167,6 @@ fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, 
             other => (state_word(other).to_owned(), style),
         };
         pen.right(area, end, y, &text, style);
-    }
-}
-
-/// Its name, or its id if it has none.
-fn label(row: &SkuRow) -> String {
-    match row.told.name.as_str() {
-        "" => format!("SKU {}", row.told.sku_id),
-        name => name.to_owned(),
     }
 }
 
