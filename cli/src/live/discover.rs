@@ -25,8 +25,9 @@ const HINT: &str = "flashctl up starts a daemon; --admin URL or FLASH_ADMIN_URL 
 /// Where the daemons are.
 #[derive(Debug, Clone, Default, Args)]
 pub(crate) struct WatchedArgs {
-    /// Admin listeners of daemons, HOST:PORT or URL. Unless given, those that say in MySQL that they run.
-    #[arg(long = "admin", value_name = "URL", env = "FLASH_ADMIN_URL", value_delimiter = ',')]
+    /// Admin listeners of daemons, HOST:PORT or URL. Unless given, those of FLASH_ADMIN_URL, separated by commas; without it
+    /// those that say in MySQL that they run.
+    #[arg(long = "admin", value_name = "URL", value_delimiter = ',')]
     admins: Vec<String>,
     #[command(flatten)]
     servers: ServerArgs,
@@ -35,13 +36,26 @@ pub(crate) struct WatchedArgs {
 impl WatchedArgs {
     /// Whether daemons are named, so that nobody has to look for them.
     pub(crate) fn are_named(&self) -> bool {
-        self.admins.iter().any(|url| !url.trim().is_empty())
+        !self.named().is_empty()
+    }
+
+    /// The daemons that are named. Not clap's business: a variable in the environment must not get into conflict with a flag.
+    fn named(&self) -> Vec<String> {
+        let given = self.admins.iter().map(|url| url.trim().to_owned()).filter(|url| !url.is_empty());
+        let given: Vec<String> = given.collect();
+        if given.is_empty() { from_environment() } else { given }
     }
 
     /// The settings of flashd in our environment and file.
     pub(crate) fn config(&self) -> Result<flashd::config::Config, Failure> {
         self.servers.config()
     }
+}
+
+/// The admin listeners that `FLASH_ADMIN_URL` names.
+pub(crate) fn from_environment() -> Vec<String> {
+    let urls = std::env::var("FLASH_ADMIN_URL").unwrap_or_default();
+    urls.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect()
 }
 
 /// A daemon on the list.
@@ -67,9 +81,9 @@ pub(crate) struct Roster {
 impl Roster {
     /// Those that are named, or those that are listed in MySQL now – and later, as they come and go.
     pub(crate) async fn find(args: &WatchedArgs) -> Result<Self, Failure> {
-        let named: Vec<&str> = args.admins.iter().map(|url| url.trim()).filter(|url| !url.is_empty()).collect();
+        let named = args.named();
         if !named.is_empty() {
-            return Self::named(&named);
+            return Self::named(&named.iter().map(String::as_str).collect::<Vec<_>>());
         }
         let settings = MySqlSettings { connections_max: 1, ..args.servers.config()?.mysql };
         let db = Db::open(&settings);

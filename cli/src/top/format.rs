@@ -74,6 +74,15 @@ pub(crate) fn age(ms: u64) -> String {
     if ms < 60_000 { format!("{} s", ms / 1_000) } else { span(ms) }
 }
 
+/// The length of a window of time: whole minutes as such.
+pub(crate) fn period(ms: u64) -> String {
+    match ms {
+        3_600_000 => "1 h".to_owned(),
+        _ if ms >= 60_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        _ => age(ms),
+    }
+}
+
 /// An estimate of a span, or that it is not known.
 pub(crate) fn estimate(ms: Option<u64>) -> String {
     ms.map_or_else(|| UNKNOWN.to_owned(), |ms| format!("~{}", age(ms)))

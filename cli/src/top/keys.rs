@@ -88,6 +88,9 @@ use KeyCode::{Char, Down, End, Enter, Esc, Home, Left, PageDown, PageUp, Right, 
 /// Every key there is.
 pub(crate) const BINDINGS: &[Binding] = &[
     key!(Always Help "?" "this help" "help": (Char('?'), NONE), (KeyCode::F(1), NONE)),
+    key!(Always Quit "q" "close what is open, or quit" "quit": (Char('q'), NONE)),
+    key!(Always QuitNow "Q" "quit from anywhere" "": (Char('Q'), NONE)),
+    key!(Always Interrupt "Ctrl-C" "quit with exit code 130" "": (Char('c'), CTRL)),
     key!(Always Overview "1" "everything at a glance" "": (Char('1'), NONE)),
     key!(Always StockPage "2" "stock, the whole screen" "": (Char('2'), NONE)),
     key!(Always LatencyPage "3" "latencies with their histogram" "": (Char('3'), NONE)),
@@ -112,7 +115,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     key!(Always Last "G End" "to the last" "": (Char('G'), NONE), (End, NONE)),
     key!(Always Detail "Enter" "the selected SKU, all of it" "detail": (Enter, NONE)),
     key!(Always Filter "/" "show only what contains a word" "filter": (Char('/'), NONE)),
-    key!(Always Sort "s" "another order: id, left, pace, sells out, asked for" "sort": (Char('s'), NONE)),
+    key!(Always Sort "s" "the next order of the stock list" "sort": (Char('s'), NONE)),
     key!(Always Reverse "r" "the other way round" "": (Char('r'), NONE)),
     key!(Always ZoomIn "+" "a shorter window of time" "zoom": (Char('+'), NONE)),
     key!(Always ZoomOut "-" "a longer window of time" "": (Char('-'), NONE)),
@@ -121,9 +124,6 @@ pub(crate) const BINDINGS: &[Binding] = &[
     key!(Always Redraw "Ctrl-L" "draw the screen afresh" "": (Char('l'), CTRL)),
     key!(Always Back "Esc" "close, undo the filter, back to the overview" "": (Esc, NONE)),
     key!(Always Suspend "Ctrl-Z" "to the shell; fg comes back" "": (Char('z'), CTRL)),
-    key!(Always Quit "q" "close what is open, or quit" "quit": (Char('q'), NONE)),
-    key!(Always QuitNow "Q" "quit from anywhere" "": (Char('Q'), NONE)),
-    key!(Always Interrupt "Ctrl-C" "quit with exit code 130" "": (Char('c'), CTRL)),
 ];
 
 /// What a press asks for; `None`: nothing.

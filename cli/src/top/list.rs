@@ -56,7 +56,9 @@ pub(crate) fn listed(rows: &[SkuRow], filter: &str, sort: Sort, reversed: bool) 
             }
         }
         Sort::Left => listed.sort_by(|a, b| known_first(share_left(a.1), share_left(b.1), |a, b| turn(a.cmp(b)))),
-        Sort::Pace => listed.sort_by(|a, b| known_first(a.1.pace(), b.1.pace(), |a, b| turn(b.total_cmp(a)))),
+        Sort::Pace => {
+            listed.sort_by(|a, b| known_first(a.1.selling_pace(), b.1.selling_pace(), |a, b| turn(b.total_cmp(a))))
+        }
         Sort::SellsOut => listed.sort_by(|a, b| known_first(a.1.lasts_ms(), b.1.lasts_ms(), |a, b| turn(a.cmp(b)))),
         Sort::Asked => listed.sort_by(|a, b| turn(Reverse(a.1.told.attempts).cmp(&Reverse(b.1.told.attempts)))),
     }
@@ -70,7 +72,7 @@ pub(crate) fn events<'a>(model: &'a Model, filter: &str) -> impl Iterator<Item =
         let has = |text: &str| text.to_lowercase().contains(&wanted);
         wanted.is_empty()
             || has(&entry.text)
-            || has(&entry.daemon)
+            || entry.daemons.iter().any(|name| has(name))
             || entry.sku_id.is_some_and(|id| has(&id.to_string()))
     })
 }

@@ -61,7 +61,7 @@ pub(crate) fn run(options: TopOptions) -> Result<Exit, Failure> {
     thread.join().unwrap_or_else(|_| Err(Failure::message("the dashboard failed")))
 }
 
-/// The screen as text, as it would look after these samples; with ANSI colours if wanted. The last sample is "now".
+/// The screen as text, as it looks after these samples; with ANSI colours if there is a theme. The last sample is "now".
 pub(crate) fn picture(
     samples: impl IntoIterator<Item = Sample>,
     title: &str,
@@ -77,7 +77,7 @@ pub(crate) fn picture(
 }
 
 /// A state's picture as text.
-pub(crate) fn text(state: &State, width: u16, height: u16, is_coloured: bool) -> String {
+fn text(state: &State, width: u16, height: u16, is_coloured: bool) -> String {
     let area = Rect::new(0, 0, width, height);
     let mut buffer = Buffer::empty(area);
     view::view(state, area, &mut buffer);

@@ -4,7 +4,7 @@ use flash_core::stats::{Breaker, Stats};
 
 use super::{
     format,
-    model::{Daemon, Model, Window},
+    model::{Daemon, Model, Window, total},
 };
 
 /// How bad something is.
@@ -190,9 +190,9 @@ fn redis(model: &Model, window: &Window) -> Check {
             return check("Redis", Tone::Bad, text);
         }
         if text.is_empty() && !redis.nodes.is_empty() {
-            let used: u64 = redis.nodes.iter().map(|node| node.used_memory_bytes).sum();
-            let max: u64 = redis.nodes.iter().map(|node| node.max_memory_bytes).sum();
-            let ops: u64 = redis.nodes.iter().map(|node| node.ops_per_s).sum();
+            let used = total(redis.nodes.iter().map(|node| node.used_memory_bytes));
+            let max = total(redis.nodes.iter().map(|node| node.max_memory_bytes));
+            let ops = total(redis.nodes.iter().map(|node| node.ops_per_s));
             let of = if max > 0 { format!(" of {}", format::bytes(max)) } else { String::new() };
             text = format!("{} · {}{of} · {} ops/s", decide(window), format::bytes(used), format::count(ops));
             if max > 0 && used > max / 10 * 9 {
@@ -239,7 +239,10 @@ fn mysql(model: &Model, window: &Window) -> Check {
         max = max.saturating_add(mysql.pool_max);
     }
     let p99 = format::micros_or(window.latencies.ping.quantile_us(0.99));
-    let tone = if max > 0 && busy >= max { Tone::Warn } else { Tone::Good };
+    if max == 0 {
+        return check("MySQL", Tone::Good, format!("ping p99 {p99} · pool {}", format::UNKNOWN));
+    }
+    let tone = if busy >= max { Tone::Warn } else { Tone::Good };
     check("MySQL", tone, format!("ping p99 {p99} · pool {busy} of {max} busy"))
 }
 
@@ -285,9 +288,10 @@ fn lease(model: &Model) -> Check {
 fn projector(model: &Model) -> Check {
     let workers: Vec<_> = stats(model).filter_map(|stats| stats.worker.as_ref()).collect();
     if workers.is_empty() {
-        return check("projector", Tone::Quiet, "no worker is watched");
+        let why = if model.answering().next().is_some() { "no worker is watched" } else { format::UNKNOWN };
+        return check("projector", Tone::Quiet, why);
     }
-    let lost: u64 = workers.iter().map(|worker| worker.projector.missing_events).sum();
+    let lost = total(workers.iter().map(|worker| worker.projector.missing_events));
     if lost > 0 {
         return check(
             "projector",
@@ -298,8 +302,8 @@ fn projector(model: &Model) -> Check {
     if let Some(error) = workers.iter().find_map(|worker| worker.projector.last_error.as_ref()) {
         return check("projector", Tone::Bad, error.clone());
     }
-    let dead: u64 = workers.iter().map(|worker| worker.projector.dead_letters).sum();
-    let lag: u64 = workers.iter().map(|worker| worker.projector.lag_events).sum();
+    let dead = total(workers.iter().map(|worker| worker.projector.dead_letters));
+    let lag = total(workers.iter().map(|worker| worker.projector.lag_events));
     let lag_ms = workers.iter().filter_map(|worker| worker.projector.lag_ms).max();
     let behind =
         format!("{} behind · {}", format::count(lag), lag_ms.map_or_else(|| format::UNKNOWN.into(), format::span));
@@ -314,12 +318,15 @@ fn books(model: &Model) -> Check {
     let audits = || stats(model).filter_map(|stats| stats.worker.as_ref()).map(|worker| &worker.audit);
     let Some(audit) = audits().find(|audit| audit.active).or_else(|| audits().max_by_key(|audit| audit.last_at_ms))
     else {
-        return check("books", Tone::Quiet, "no auditor is watched");
+        let why = if model.answering().next().is_some() { "no auditor is watched" } else { format::UNKNOWN };
+        return check("books", Tone::Quiet, why);
     };
-    let found: u64 = audit.found.values().sum();
+    let found = total(audit.found.values().copied());
     if found > 0 {
         let first = audit.findings.first().map_or_else(String::new, |finding| format!(": {}", finding.text));
-        return check("books", Tone::Bad, format!("{found} differences{first}"));
+        let kinds =
+            if found == 1 { "1 difference".to_owned() } else { format!("{} differences", format::count(found)) };
+        return check("books", Tone::Bad, format!("{kinds}{first}"));
     }
     if let Some(error) = &audit.last_error {
         return check("books", Tone::Warn, format!("audit did not finish: {error}"));

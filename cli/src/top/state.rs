@@ -148,6 +148,11 @@ impl State {
         Situation::of(self.shown(), self.shown_at_ms(), self.interval_ms)
     }
 
+    /// Whether what goes on now can be thought to go on: nothing is foretold of a sale that has stopped, or is not seen.
+    pub(crate) fn foretells(&self) -> bool {
+        self.situation().word == "SELLING"
+    }
+
     pub(crate) fn zoom_ms(&self) -> u64 {
         ZOOMS_MS[self.zoom]
     }

@@ -1,6 +1,7 @@
 //! `flashctl top`: the sale as it is now, on a screen, in lines, or out of a recording.
 
 mod lines;
+mod picture;
 mod screen;
 
 use std::{path::PathBuf, time::Duration};
@@ -31,6 +32,7 @@ Examples:
   flashctl top --replay sale.ndjson             scrub through a past sale
   flashctl top | tee sale.txt                   one line a second; also with --count 60
   flashctl top --once                           one line about now
+  flashctl top --picture 120x40                 the screen as text, for a ticket or a chat
   flashctl top -o json --interval 5s            one JSON line every five seconds, for programs
   flashctl top --replay sale.ndjson -o json     the same lines, of a past sale";
 
@@ -68,6 +70,9 @@ pub(crate) struct TopArgs {
     /// Lines of a replay: so many times as fast as it was. Unless given, without pauses.
     #[arg(long, value_name = "TIMES", requires = "replay", value_parser = speed)]
     speed: Option<f64>,
+    /// Print the screen as text and end: after two looks, or at the end of a recording. With --color always in colour.
+    #[arg(long, value_name = "WIDTHxHEIGHT", value_parser = picture::size, conflicts_with_all = ["once", "count", "speed"])]
+    picture: Option<(u16, u16)>,
     /// Colours of the screen; t changes them. [default: dark; mono if NO_COLOR is set or --color is never]
     #[arg(long, value_name = "THEME", value_enum)]
     theme: Option<Theme>,
@@ -102,6 +107,7 @@ pub(crate) async fn command(args: TopArgs, terminal: &Terminal) -> Result<Exit, 
         && !args.once
         && args.count.is_none()
         && args.speed.is_none()
+        && args.picture.is_none()
         && Canvas::Stdout.is_interactive();
     let look = |title: String| screen::Look {
         theme: args.theme.unwrap_or_else(|| theme(terminal.color())),
@@ -111,6 +117,9 @@ pub(crate) async fn command(args: TopArgs, terminal: &Terminal) -> Result<Exit, 
     };
     if let Some(path) = &args.replay {
         let recording = Recording::open(path)?;
+        if let Some(size) = args.picture {
+            return picture::replay(recording, size, &look(path.display().to_string()), terminal);
+        }
         if is_screen {
             return screen::replay(recording, look(path.display().to_string())).await;
         }
@@ -122,6 +131,9 @@ pub(crate) async fn command(args: TopArgs, terminal: &Terminal) -> Result<Exit, 
     let record = |path: &PathBuf| Recorder::create(path, args.force, interval_ms, RECORDING_MAX_BYTES);
     let recorder = args.record.as_ref().map(record).transpose()?;
     let watch = Watch::new(Poller::new(roster, args.skus), args.interval, recorder);
+    if let Some(size) = args.picture {
+        return picture::live(watch, size, &look(title), terminal).await;
+    }
     if is_screen {
         return screen::live(watch, look(title), terminal).await;
     }

@@ -95,6 +95,11 @@ pub(crate) fn per_second(count: u64, span_ms: u64) -> f32 {
     (count as f64 * 1_000.0 / span_ms.max(1) as f64) as f32
 }
 
+/// A sum that does not trust who told the numbers.
+pub(crate) fn total(counts: impl Iterator<Item = u64>) -> u64 {
+    counts.fold(0, u64::saturating_add)
+}
+
 /// Rates by [`Kind`], per second.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub(crate) struct Flow([f32; KINDS]);

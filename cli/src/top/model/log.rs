@@ -11,6 +11,8 @@ use super::Daemon;
 
 /// Entries that are kept.
 const MAX: usize = 500;
+/// Daemons that tell the same thing within this time tell of one thing.
+const SAME_MS: u64 = 5_000;
 
 /// One thing that happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,12 +23,26 @@ pub(crate) struct Entry {
     pub(crate) severity: Severity,
     /// What kind of thing; `None` for what was noticed from here.
     pub(crate) kind: Option<HappeningKind>,
-    /// The daemon's name.
-    pub(crate) daemon: String,
+    /// The names of the daemons that tell it, the first one first.
+    pub(crate) daemons: Vec<String>,
     /// The SKU, if it is about one.
     pub(crate) sku_id: Option<SkuId>,
     /// In words.
     pub(crate) text: String,
+}
+
+impl Entry {
+    /// The same thing, told by another daemon.
+    fn is_same_as(&self, other: &Entry) -> bool {
+        let what = |entry: &Entry| (entry.kind, entry.severity, entry.sku_id);
+        what(self) == what(other) && self.text == other.text && !self.daemons.contains(&other.daemons[0])
+    }
+
+    /// Who tells it: `n1`, or `n1+2`.
+    pub(crate) fn who(&self) -> String {
+        let first = self.daemons.first().map_or("", String::as_str);
+        if self.daemons.len() > 1 { format!("{first}+{}", self.daemons.len() - 1) } else { first.to_owned() }
+    }
 }
 
 /// The latest entries of all daemons.
@@ -56,7 +72,7 @@ impl EventLog {
                 at_ms: happening.at_ms,
                 severity: happening.severity,
                 kind: Some(happening.kind),
-                daemon: daemon.name(),
+                daemons: vec![daemon.name()],
                 sku_id: happening.sku_id,
                 text: happening.text,
             });
@@ -65,7 +81,8 @@ impl EventLog {
 
     /// Notes what was noticed about a daemon from here.
     pub(crate) fn watched(&mut self, at_ms: u64, severity: Severity, daemon: &Daemon, text: String) {
-        let entry = Entry { at_ms, severity, kind: None, daemon: daemon.name(), sku_id: None, text };
+        let daemons = vec![daemon.name()];
+        let entry = Entry { at_ms, severity, kind: None, daemons, sku_id: None, text };
         self.insert(entry);
     }
 
@@ -78,12 +95,12 @@ impl EventLog {
         self.entries.len()
     }
 
-    /// The worst severity since a moment.
-    pub(crate) fn worst_since(&self, since_ms: u64) -> Option<Severity> {
-        self.entries.iter().rev().take_while(|entry| entry.at_ms >= since_ms).map(|entry| entry.severity).max()
-    }
-
-    fn insert(&mut self, entry: Entry) {
+    fn insert(&mut self, mut entry: Entry) {
+        let near = self.entries.iter_mut().rev().take(100).filter(|other| other.at_ms.abs_diff(entry.at_ms) <= SAME_MS);
+        if let Some(same) = near.into_iter().find(|other| other.is_same_as(&entry)) {
+            same.daemons.append(&mut entry.daemons);
+            return;
+        }
         // Nearly always at the end; daemons' clocks differ by little.
         let index = self.entries.iter().rposition(|other| other.at_ms <= entry.at_ms).map_or(0, |index| index + 1);
         self.entries.insert(index, entry);

@@ -11,10 +11,10 @@ mod stock;
 mod totals;
 
 pub(crate) use daemon::Daemon;
-pub(crate) use flow::{Flow, Kind};
+pub(crate) use flow::{Flow, Kind, total};
 pub(crate) use history::{History, Point};
 pub(crate) use log::{Entry, EventLog};
-pub(crate) use stock::{Parts, SkuRow, Stock};
+pub(crate) use stock::{Parts, SkuRow, Stock, Sum};
 pub(crate) use totals::{Totals, Window};
 
 use flash_core::stats::Severity;

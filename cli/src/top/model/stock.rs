@@ -1,13 +1,15 @@
 //! Stock per SKU: of each, what the daemon said that has read it most recently, and how fast it has been shrinking.
 
+use std::borrow::Cow;
+
 use flash_core::{
     ids::SkuId,
     stats::{SkuState, SkuStats},
 };
 
-/// Looks back at one SKU's stock, and how far they are apart: together half a minute to fifty seconds.
-const LOOKS: usize = 10;
-const LOOK_EVERY_MS: u64 = 5_000;
+/// Looks back at one SKU's stock, and how far they are apart: together about twenty seconds.
+const LOOKS: usize = 8;
+const LOOK_EVERY_MS: u64 = 3_000;
 /// Nothing is foretold from less than this.
 const PACE_MIN_MS: u64 = 4_000;
 /// Farther ahead nothing is foretold.
@@ -34,6 +36,14 @@ impl SkuRow {
         Self { told: SkuStats::of(sku_id), read_at_ms: None, looks, looks_len: 0, looked_capacity: 0, fresh: false }
     }
 
+    /// Its name, or its id if it has none.
+    pub(crate) fn label(&self) -> Cow<'_, str> {
+        match self.told.name.as_str() {
+            "" => Cow::Owned(format!("SKU {}", self.told.sku_id)),
+            name => Cow::Borrowed(name),
+        }
+    }
+
     /// Units sold, held (units on their way back included), and left; `None` until Redis has been read.
     pub(crate) fn parts(&self) -> Option<Parts> {
         let told = &self.told;
@@ -50,13 +60,14 @@ impl SkuRow {
         (span_ms >= PACE_MIN_MS).then_some(gone)
     }
 
+    /// The pace of a SKU that is on sale; what has stopped has none.
+    pub(crate) fn selling_pace(&self) -> Option<f32> {
+        self.pace().filter(|_| self.told.state == SkuState::Selling)
+    }
+
     /// When nothing will be left if it goes on like this; `None` if that cannot be said.
     pub(crate) fn lasts_ms(&self) -> Option<u64> {
-        let left = self.told.available?;
-        if self.told.state != SkuState::Selling || left == 0 {
-            return None;
-        }
-        lasts_ms(left, self.pace()?)
+        lasts_ms(self.told.available.filter(|left| *left > 0)?, self.selling_pace()?)
     }
 
     fn see(&mut self, now_ms: u64, sku: SkuStats) {
@@ -140,6 +151,9 @@ pub(crate) struct Sum {
     pub(crate) parts: Parts,
     /// Units that exist.
     pub(crate) capacity: u64,
+    /// The largest capacity of one SKU, and the longest name in characters: columns do not move while one scrolls.
+    pub(crate) capacity_max: u64,
+    pub(crate) label_max: usize,
     /// SKUs whose stock has not been read yet.
     pub(crate) unread: usize,
     /// SKUs that are selling now.
@@ -148,13 +162,8 @@ pub(crate) struct Sum {
     pub(crate) states: States,
     /// Units that leave the stock per second; `None` if not all selling SKUs have been watched long enough.
     pub(crate) pace: Option<f32>,
-}
-
-impl Sum {
-    /// When everything will be gone if it goes on like this.
-    pub(crate) fn lasts_ms(&self) -> Option<u64> {
-        if self.selling == 0 || self.parts.left == 0 { None } else { lasts_ms(self.parts.left, self.pace?) }
-    }
+    /// When the last of the selling SKUs will be gone if it goes on like this; `None` if that cannot be said of all of them.
+    pub(crate) lasts_ms: Option<u64>,
 }
 
 /// SKUs by state.
@@ -231,9 +240,11 @@ impl Stock {
     }
 
     fn add_up(&mut self) {
-        let mut sum = Sum { pace: Some(0.0), ..Sum::default() };
+        let mut sum = Sum { pace: Some(0.0), lasts_ms: Some(0), ..Sum::default() };
         for row in &self.rows {
             sum.capacity = sum.capacity.saturating_add(row.told.capacity);
+            sum.capacity_max = sum.capacity_max.max(row.told.capacity);
+            sum.label_max = sum.label_max.max(row.label().chars().count());
             match row.parts() {
                 Some(parts) => {
                     sum.parts.sold = sum.parts.sold.saturating_add(parts.sold);
@@ -246,7 +257,8 @@ impl Stock {
                 SkuState::Selling => {
                     sum.selling += 1;
                     sum.states.selling += 1;
-                    sum.pace = sum.pace.zip(row.pace()).map(|(all, one)| all + one);
+                    sum.pace = sum.pace.zip(row.selling_pace()).map(|(all, one)| all + one);
+                    sum.lasts_ms = sum.lasts_ms.zip(row.lasts_ms()).map(|(all, one)| all.max(one));
                 }
                 SkuState::HeldOut => sum.states.held_out += 1,
                 SkuState::SoldOut => sum.states.sold_out += 1,
@@ -257,7 +269,7 @@ impl Stock {
             }
         }
         if sum.selling == 0 {
-            sum.pace = None;
+            (sum.pace, sum.lasts_ms) = (None, None);
         }
         self.sum = sum;
     }

@@ -132,5 +132,5 @@ fn condition(daemon: &Daemon, now_ms: u64) -> (Tone, String) {
     if let Some(why) = unready(daemon) {
         return (Tone::Warn, format!("not ready: {why}"));
     }
-    (Tone::Good, format!("ready · {} · {}", stats.role, stats.build))
+    (Tone::Good, format!("ready · role {} · flashd {}", stats.role, stats.build))
 }

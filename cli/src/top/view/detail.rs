@@ -25,7 +25,7 @@ pub(crate) fn draw(state: &State, sku_id: SkuId, area: Rect, pen: &mut Pen<'_>) 
     stock::bar(row, below(inside, 1), pen);
     for (y, (name, value)) in (2_u16..).zip(lines(state, row)) {
         pen.text(inside, 0, y, name, look.dim);
-        pen.text(inside, 22, y, &value, look.text);
+        pen.text(inside, 19, y, &value, look.text);
     }
 }
 
@@ -50,11 +50,15 @@ fn lines(state: &State, row: &SkuRow) -> Vec<(&'static str, String)> {
         ("on their way back", count(told.closing)),
         ("sold", count(told.sold) + &share(told.sold)),
         ("capacity", format::count(told.capacity)),
-        ("leaving", format::rate_or(row.pace())),
-        ("gone in", format::estimate(row.lasts_ms())),
+        ("leaving", format::rate_or(row.selling_pace())),
+        ("gone in", format::estimate(row.lasts_ms().filter(|_| state.foretells()))),
         (
-            "asked for, all daemons",
-            format!("{} · {} waiting", format::count(told.attempts), format::count(told.waiting)),
+            "asked for",
+            format!(
+                "{} times since the daemons' start · {} waiting",
+                format::count(told.attempts),
+                format::count(told.waiting)
+            ),
         ),
         ("won · sold out", format!("{} · {}", format::count(told.wins), format::count(told.sold_out))),
         ("price", price(told.price_minor, &told.currency)),

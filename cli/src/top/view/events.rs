@@ -29,10 +29,10 @@ pub(crate) fn draw(state: &State, area: Rect, first: usize, pen: &mut Pen<'_>) {
         let style = pen.tone(tone);
         let x = pen.text(body, 0, y, &format::clock(entry.at_ms), look.dim);
         let x = pen.text(body, x + 1, y, sign, style);
-        let name = format::cut(&entry.daemon, 15);
-        let x = pen.text(body, x + 1, y, &name, look.dim) + 4_u16.saturating_sub(width(&name));
+        let name = format::cut(&entry.who(), 15);
+        let x = pen.text(body, x + 1, y, &name, look.dim) + 5_u16.saturating_sub(width(&name));
         let words = match entry.sku_id {
-            Some(sku_id) if area.width >= 60 => format!("SKU {sku_id}: {}", entry.text),
+            Some(sku_id) if area.width >= 45 => format!("SKU {sku_id}: {}", entry.text),
             _ => entry.text.clone(),
         };
         let room = usize::from(body.width.saturating_sub(x + 1));

@@ -111,13 +111,20 @@ pub(crate) fn summary(state: &State, area: Rect, pen: &mut Pen<'_>) {
         pen.text(area, x.saturating_sub(1), 0, &of, look.dim);
     }
     let flow = model.flow();
-    let mut pace = vec![(format::rate_or(sum.pace), look.strong), (" leaving".into(), look.dim)];
-    if sum.selling > 0 {
-        pace.push((" · gone in ".into(), look.dim));
-        pace.push((format::estimate(sum.lasts_ms()), look.strong));
+    // What is not selling leaves at no pace, and lasts for no time.
+    let mut pace = Vec::new();
+    if sum.selling > 0 || !known {
+        pace.push((format::rate_or(sum.pace), look.strong));
+        pace.push((" leaving".into(), look.dim));
     }
+    if sum.selling > 0 {
+        let lasts_ms = sum.lasts_ms.filter(|_| state.foretells());
+        pace.push((" · all gone in ".into(), look.dim));
+        pace.push((format::estimate(lasts_ms), look.strong));
+    }
+    let between = if pace.is_empty() { "" } else { " · " };
     let answers = [
-        (" · ".to_owned(), look.rule),
+        (between.to_owned(), look.rule),
         (format::rate_or(flow.map(|flow| flow.at(Kind::Won))), look.won.add_modifier(Modifier::BOLD)),
         (" wins".into(), look.dim),
         (" of ".into(), look.dim),

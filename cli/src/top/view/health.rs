@@ -9,7 +9,7 @@ use super::{
 };
 use crate::top::{
     format,
-    model::Kind,
+    model::{Kind, total},
     situation::{self, Tone},
     state::State,
 };
@@ -56,8 +56,8 @@ pub(crate) fn refusals(state: &State, area: Rect, pen: &mut Pen<'_>) {
     }
     let span_ms = state.window.span_ms;
     let no: Vec<_> = state.window.outcomes.iter().filter(|(kind, ..)| *kind != Kind::Won).collect();
-    let all: u64 = no.iter().map(|(.., count)| *count).sum();
-    let remark = if span_ms > 0 { format!("last {}", format::age(span_ms)) } else { String::new() };
+    let all = total(no.iter().map(|(.., count)| *count));
+    let remark = if span_ms > 0 { format!("last {}", format::period(span_ms)) } else { String::new() };
     let body = pen.title(area, "REFUSALS", &remark);
     if no.is_empty() {
         pen.text(body, 2, 0, if span_ms > 0 { "none" } else { format::UNKNOWN }, pen.look.dim);

@@ -9,7 +9,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     let rows: Vec<_> = keys::bindings(state.tape.is_some()).collect();
     let has_two = area.width >= 100;
     let wanted = u16::try_from(if has_two { rows.len().div_ceil(2) } else { rows.len() }).unwrap_or(u16::MAX);
-    let wide = area.width.min(if has_two { 130 } else { 72 });
+    let wide = area.width.min(if has_two { 140 } else { 76 });
     let high = area.height.min(wanted.saturating_add(5));
     let place = Rect::new(area.x + (area.width - wide) / 2, area.y + (area.height - high) / 2, wide, high);
     let inside = pen.frame(place, "KEYS");
@@ -36,7 +36,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
         ("○ quiet", look.dim),
     ];
     pen.spans(foot, 0, 0, &signs);
-    let mut note = format!("~ is an estimate, — is not known · theme: {}", state.theme.name());
+    let mut note = format!("~ estimate · — not known · ▴ peak · theme: {}", state.theme.name());
     if rows.len() > visible {
         note = format!("{}–{} of {} keys · j k scroll · {note}", first + 1, first + visible, rows.len());
     }

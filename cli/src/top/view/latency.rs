@@ -71,7 +71,7 @@ pub(crate) fn page(state: &State, area: Rect, pen: &mut Pen<'_>) {
 fn remark(state: &State) -> String {
     match state.window.span_ms {
         0 => "nothing counted yet".to_owned(),
-        ms => format!("last {} · at most 6% too high", format::age(ms)),
+        ms => format!("last {} · never too low, at most 6% too high", format::period(ms)),
     }
 }
 
@@ -135,7 +135,11 @@ fn over_time(state: &State, area: Rect, pen: &mut Pen<'_>) {
 /// Every bucket that holds something, and the empty ones between, along a logarithmic axis.
 fn histogram((title, histogram, style): (&str, &Histogram, Style), area: Rect, pen: &mut Pen<'_>) {
     let look = pen.look;
-    let body = pen.title(area, title, &format!("{} answers", format::count(histogram.count())));
+    let body = pen.title(
+        area,
+        title,
+        &format!("{} answers · each bar up to the time below it", format::count(histogram.count())),
+    );
     let (Some(first), Some(last)) = (histogram.buckets().next(), histogram.buckets().last()) else {
         pen.text(body, 2, 0, "none in this window", look.dim);
         return;
@@ -146,7 +150,8 @@ fn histogram((title, histogram, style): (&str, &Histogram, Style), area: Rect, p
     let (first, last) = (first.0 / MERGED, last.0 / MERGED);
     let mut bars = vec![0_u64; last - first + 1];
     for (bucket, count) in histogram.buckets() {
-        bars[bucket / MERGED - first] += count;
+        let bar = &mut bars[bucket / MERGED - first];
+        *bar = bar.saturating_add(count);
     }
     let wide = (usize::from(body.width) / bars.len()).clamp(1, 4);
     let shown = bars.len().min(usize::from(body.width));

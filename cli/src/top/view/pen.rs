@@ -1,6 +1,10 @@
 //! Writing into a buffer without ever leaving an area: text, titles, gauges, curves.
 
-use ratatui::{buffer::Buffer, layout::Rect, style::Style};
+use ratatui::{
+    buffer::Buffer,
+    layout::Rect,
+    style::{Modifier, Style},
+};
 
 use crate::top::{model::Parts, situation::Tone, theme::Palette};
 
@@ -49,8 +53,11 @@ impl Pen<'_> {
     /// A title with a remark and a rule to the edge; gives what is left below it.
     pub(crate) fn title(&mut self, area: Rect, title: &str, remark: &str) -> Rect {
         let mut x = self.text(area, 0, 0, title, self.look.accent);
-        if !remark.is_empty() {
-            x = self.text(area, x + 2, 0, remark, self.look.dim);
+        // What does not fit is left out, up to its first part.
+        let fits = |text: &&str| !text.is_empty() && area.width >= x + width(text) + 3;
+        let first = remark.split(" · ").next().unwrap_or_default();
+        if let Some(text) = [remark, first].into_iter().find(fits) {
+            x = self.text(area, x + 2, 0, text, self.look.dim);
         }
         for column in x.saturating_add(1)..area.width {
             self.text(area, column, 0, "─", self.look.rule);
@@ -95,6 +102,9 @@ impl Pen<'_> {
             for row in 0..area.height {
                 let from_below = area.height - 1 - row;
                 let level = eighths.saturating_sub(from_below * 8).min(8);
+                // The edge is what is read; the body below it is calm.
+                let style =
+                    if level == 8 && eighths > from_below * 8 + 8 { style.add_modifier(Modifier::DIM) } else { style };
                 if eighths == 0 && from_below == 0 {
                     self.text(area, column, row, "▁", self.look.rule);
                 } else if level > 0 {
@@ -132,9 +142,10 @@ impl Pen<'_> {
     }
 }
 
-/// Columns that a text takes; all of ours are one column per character, names of SKUs are measured by who draws them.
+/// Columns that a text takes, at one per character; wider ones are clipped where they are drawn. Never more than a few of them
+/// can be added up to.
 pub(crate) fn width(text: &str) -> u16 {
-    u16::try_from(text.chars().count()).unwrap_or(u16::MAX)
+    u16::try_from(text.chars().take(1_000).count()).unwrap_or(1_000)
 }
 
 /// What is left of an area below its first rows.
@@ -165,7 +176,7 @@ pub(crate) fn columns<const N: usize>(area: Rect, weights: [u16; N]) -> [Rect; N
         passed += u32::from(weight);
         let wide = u16::try_from(room * passed / all - start).unwrap_or(0);
         let column = Rect::new(x, area.y, wide, area.height);
-        x = x.saturating_add(wide + 2);
+        x = x.saturating_add(wide + 2).min(area.right());
         column.intersection(area)
     })
 }

@@ -6,13 +6,15 @@ use ratatui::layout::Rect;
 use super::pen::{Pen, width};
 use crate::top::{
     format,
-    model::{Kind, Model},
+    model::{Kind, Model, total},
     state::State,
 };
 
 /// What is on its way between two steps.
 struct Gap {
     units: String,
+    /// What the duration is.
+    word: &'static str,
     lag: String,
 }
 
@@ -35,11 +37,12 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
         pen.text(cell, 0, 1, &format::rate_or(flow.map(|flow| flow.at(kind))), look.text);
         let Some(gap) = gaps.get(usize::from(index)) else { continue };
         arrow(cell, x + 1, &gap.units, pen);
-        let room = usize::from(cell.width.saturating_sub(12));
-        if width(&gap.lag) <= cell.width.saturating_sub(11) {
-            pen.right(cell, cell.width.saturating_sub(1), 1, &gap.lag, look.dim);
-        } else if room > 3 {
-            pen.right(cell, cell.width.saturating_sub(1), 1, &format::cut(&gap.lag, room), look.dim);
+        let lag = format!("{} {}", gap.word, gap.lag);
+        let end = cell.width.saturating_sub(1);
+        // With little room the number goes without its word, then not at all.
+        let room = end.saturating_sub(x.min(9) + 1);
+        if let Some(text) = [&lag, &gap.lag].into_iter().find(|text| width(text) <= room) {
+            pen.right(cell, end, 1, text, look.dim);
         }
     }
 }
@@ -56,8 +59,9 @@ fn arrow(cell: Rect, start: u16, text: &str, pen: &mut Pen<'_>) {
     }
     pen.text(cell, end - 1, 0, "▸", look.rule);
     let room = end.saturating_sub(start);
-    let label = format!(" {text} ");
-    if width(&label) + 2 <= room {
+    // Without room for the unit, the number.
+    let labels = [format!(" {text} "), format!(" {} ", text.split(' ').next().unwrap_or_default())];
+    if let Some(label) = labels.into_iter().find(|label| width(label) + 2 <= room) {
         pen.text(cell, start + (room - width(&label)) / 2, 0, &label, look.accent);
     }
 }
@@ -69,23 +73,26 @@ fn gaps(state: &State) -> [Gap; 3] {
     let known = |is_there: bool, text: String| if is_there { text } else { format::UNKNOWN.to_owned() };
     let sells = stats().any(|stats| stats.api.is_some());
     let works = stats().any(|stats| stats.worker.is_some());
-    let waiting: u64 = stats().filter_map(|stats| stats.api.as_ref()).map(|api| api.unacknowledged).sum();
+    let waiting = total(stats().filter_map(|stats| stats.api.as_ref()).map(|api| api.unacknowledged));
     let projectors = || stats().filter_map(|stats| stats.worker.as_ref()).map(|worker| &worker.projector);
-    let behind: u64 = projectors().map(|projector| projector.lag_events).sum();
+    let behind = total(projectors().map(|projector| projector.lag_events));
     let behind_ms = projectors().filter_map(|projector| projector.lag_ms).max();
     let sum = &model.stock.sum;
     [
         Gap {
             units: known(sells, format::count(waiting)),
-            lag: format!("p99 {}", format::micros_or(it.produce.quantile_us(0.99))),
+            word: "p99",
+            lag: format::micros_or(it.produce.quantile_us(0.99)),
         },
         Gap {
             units: known(works, format::count(behind)),
-            lag: behind_ms.map_or_else(|| format::UNKNOWN.to_owned(), |ms| format!("lag {}", format::span(ms))),
+            word: "lag",
+            lag: behind_ms.map_or_else(|| format::UNKNOWN.to_owned(), format::span),
         },
         Gap {
             units: known(sells && sum.unread == 0, format!("{} held", format::count(sum.parts.held))),
-            lag: format!("back p99 {}", format::micros_or(it.sweep.quantile_us(0.99))),
+            word: "back p99",
+            lag: format::micros_or(it.sweep.quantile_us(0.99)),
         },
     ]
 }

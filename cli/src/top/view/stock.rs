@@ -3,11 +3,11 @@
 use flash_core::stats::SkuState;
 use ratatui::{layout::Rect, style::Style};
 
-use super::pen::{Pen, behind, below, width};
+use super::pen::{Pen, below, width};
 use crate::top::{
     format,
     list::state_word,
-    model::SkuRow,
+    model::{SkuRow, Sum},
     situation::Tone,
     state::{State, place},
 };
@@ -25,18 +25,19 @@ struct Columns {
     number: u16,
     has_pace: bool,
     has_lasts: bool,
+    /// Whether what goes on now can be thought to go on.
+    foretells: bool,
 }
 
 impl Columns {
-    fn of(area: Rect, rows: &[&SkuRow]) -> Columns {
-        let largest = rows.iter().map(|row| row.told.capacity).max().unwrap_or(0);
-        let number = width(&format::count(largest)).max(5) + 1;
-        let longest = rows.iter().map(|row| width(&label(row))).max().unwrap_or(0);
-        let mut columns = Columns { name: 0, bar: 0, number, has_pace: true, has_lasts: true };
+    fn of(area: Rect, sum: &Sum, foretells: bool) -> Columns {
+        let number = width(&format::count(sum.capacity_max)).max(5) + 1;
+        let longest = u16::try_from(sum.label_max).unwrap_or(u16::MAX);
+        let mut columns = Columns { name: 0, bar: 0, number, has_pace: true, has_lasts: true, foretells };
         let fixed = |columns: &Columns| {
             let pace = if columns.has_pace { PACE } else { 0 };
             let lasts = if columns.has_lasts { LASTS } else { 0 };
-            2 + columns.number * 3 + pace + lasts + 1
+            3 + columns.number * 3 + pace + lasts + 1
         };
         let name_max = (area.width / 4).clamp(8, 36);
         columns.name = longest.clamp(6, name_max);
@@ -65,7 +66,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
         } else {
             "not known yet"
         };
-        pen.text(body, 2, 1, text, look.dim);
+        pen.text(body, 3, 1, text, look.dim);
         return;
     }
     let list = below(body, 1);
@@ -74,7 +75,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     let all = state.shown().stock.rows();
     let rows: Vec<&SkuRow> =
         state.listed.iter().skip(first).take(visible).filter_map(|index| all.get(place(*index))).collect();
-    let columns = Columns::of(area, &rows);
+    let columns = Columns::of(area, &state.shown().stock.sum, state.foretells());
     headings(&columns, body, pen);
     for ((y, row), index) in (0_u16..).zip(&rows).zip(first..) {
         let is_selected = index == state.selected;
@@ -92,6 +93,9 @@ fn first_visible(selected: usize, len: usize, visible: usize) -> usize {
 }
 
 fn remark(state: &State) -> String {
+    if !state.shown().knows_anything() {
+        return String::new();
+    }
     let stock = &state.shown().stock;
     let (listed, told) = (state.listed.len(), stock.rows().len());
     let mut remark = match (listed == told, told) {
@@ -110,7 +114,7 @@ fn remark(state: &State) -> String {
 
 fn headings(columns: &Columns, area: Rect, pen: &mut Pen<'_>) {
     let look = pen.look;
-    let x = 2 + columns.name + 1;
+    let x = 3 + columns.name + 1;
     let legend = [("█ sold ", look.sold), ("▒ held ", look.held), ("░ left", look.left)];
     if columns.bar >= 20 {
         pen.spans(area, x, 0, &legend);
@@ -133,10 +137,13 @@ fn headings(columns: &Columns, area: Rect, pen: &mut Pen<'_>) {
 fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, pen: &mut Pen<'_>) {
     let look = pen.look;
     let (sign, style) = state_sign(row.told.state, pen);
-    pen.text(area, 0, y, if is_selected { "▸" } else { sign }, if is_selected { look.accent } else { style });
-    let name = Rect::new(area.x, area.y, (2 + columns.name).min(area.width), area.height);
-    pen.text(name, 2, y, &format::cut(&label(row), usize::from(columns.name)), look.text);
-    let x = 2 + columns.name + 1;
+    if is_selected {
+        pen.text(area, 0, y, "▸", look.accent);
+    }
+    pen.text(area, 1, y, sign, style);
+    let name = Rect::new(area.x, area.y, (3 + columns.name).min(area.width), area.height);
+    pen.text(name, 3, y, &format::cut(&row.label(), usize::from(columns.name)), look.text);
+    let x = 3 + columns.name + 1;
     let parts = row.parts();
     pen.gauge(area, x, y, columns.bar, parts);
     let mut end = x + columns.bar;
@@ -151,23 +158,15 @@ fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, 
     }
     if columns.has_pace {
         end += PACE;
-        pen.right(area, end, y, &format::rate_or(row.pace()), look.text);
+        pen.right(area, end, y, &format::rate_or(row.selling_pace()), look.text);
     }
     if columns.has_lasts {
         end += LASTS;
         let (text, style) = match row.told.state {
-            SkuState::Selling => (format::estimate(row.lasts_ms()), look.strong),
+            SkuState::Selling => (format::estimate(row.lasts_ms().filter(|_| columns.foretells)), look.strong),
             other => (state_word(other).to_owned(), style),
         };
         pen.right(area, end, y, &text, style);
-    }
-}
-
-/// Its name, or its id if it has none.
-fn label(row: &SkuRow) -> String {
-    match row.told.name.as_str() {
-        "" => format!("SKU {}", row.told.sku_id),
-        name => name.to_owned(),
     }
 }
 
@@ -185,5 +184,5 @@ fn state_sign(state: SkuState, pen: &Pen<'_>) -> (&'static str, Style) {
 
 /// The bar of one SKU with its numbers, for the detail.
 pub(crate) fn bar(row: &SkuRow, area: Rect, pen: &mut Pen<'_>) {
-    pen.gauge(behind(area, 0), 0, 0, area.width, row.parts());
+    pen.gauge(area, 0, 0, area.width, row.parts());
 }

@@ -23,8 +23,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     if area.height < 2 {
         return;
     }
-    let remark =
-        format!("per second · last {}", format::age(state.zoom_ms()).replace("m00s", " min").replace("h00m", " h"));
+    let remark = format!("last {}", format::period(state.zoom_ms()));
     let body = pen.title(area, "THROUGHPUT", &remark);
     let rows = (body.height / 4).clamp(1, 4);
     for (index, kind) in (0_u16..).zip(Kind::ANSWERS) {
@@ -51,11 +50,11 @@ fn one(state: &State, kind: Kind, area: Rect, pen: &mut Pen<'_>) {
     pen.right(area, 20, last, &format::rate_or(now), look.strong);
     let peak_text = peak.map_or_else(String::new, |peak| format!("▴{}", format::rate(peak)));
     let mut x = 22;
-    if area.width >= 56 {
+    if area.height > 1 {
+        pen.right(area, 20, last - 1, &peak_text, look.dim);
+    } else if area.width >= 56 {
         pen.right(area, 32, last, &peak_text, look.dim);
         x = 34;
-    } else if area.height > 1 {
-        pen.right(area, 20, last - 1, &peak_text, look.dim);
     }
     let room = behind(area, x);
     let values = model.history.columns(now_ms, zoom_ms, usize::from(room.width), value);

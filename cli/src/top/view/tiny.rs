@@ -22,7 +22,7 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
             (format!(" {} ", situation.word), style),
             (format!(" {left} left"), look.strong),
             (format!(" · {}", format::rate_or(sum.pace)), look.text),
-            (format!(" · {}", format::estimate(sum.lasts_ms())), look.text),
+            (format!(" · {}", format::estimate(sum.lasts_ms.filter(|_| state.foretells()))), look.text),
         ];
         pen.spans(area, 0, 0, &spans);
         return;
@@ -45,8 +45,8 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
         Vec::new(),
         vec![
             (format::rate_or(sum.pace), look.strong),
-            (" · gone in ".into(), look.dim),
-            (format::estimate(sum.lasts_ms()), look.strong),
+            (" · all gone in ".into(), look.dim),
+            (format::estimate(sum.lasts_ms.filter(|_| state.foretells())), look.strong),
         ],
         vec![
             (format::rate_or(flow.map(|flow| flow.at(Kind::Won))), look.won),
