@@ -3,9 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    chaos::ChaosArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs, payments::PaymentsArgs,
-    rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
-    why::WhyArgs,
+    chaos::ChaosArgs, daemon::DaemonArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs,
+    payments::PaymentsArgs, rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs,
+    sku::SkuArgs, status::StatusArgs, top::TopArgs, up::UpArgs, why::WhyArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -18,6 +18,9 @@ Examples:
   flashctl setup --sku 1=1000@49.00    tables, topics, and 1,000 tickets on sale
   flashctl sku list                    what is on sale, with its stock
   flashctl sale pause --all --why \"payment provider is down\"
+  flashctl status                      is everything well, part by part
+  flashctl top                         the whole sale on one screen
+  flashctl daemon list                 which daemons run, and how they are
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
   flashctl rebuild --dry-run           what filling Redis anew would mean
   flashctl payments --refund-pending   money that has to be given back
@@ -51,6 +54,9 @@ pub(crate) enum Command {
     Setup(SetupArgs),
     Sku(SkuArgs),
     Sale(SaleArgs),
+    Status(StatusArgs),
+    Top(Box<TopArgs>),
+    Daemon(DaemonArgs),
     Loadtest(Box<LoadtestArgs>),
     Rebuild(RebuildArgs),
     Payments(PaymentsArgs),

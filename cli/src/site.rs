@@ -6,6 +6,8 @@ use std::{
     collections::BTreeMap,
     env,
     ffi::OsString,
+    fs,
+    io::Read as _,
     net::TcpListener,
     path::{Path, PathBuf},
     time::{Duration, Instant},
@@ -23,6 +25,8 @@ use crate::{http, operator, report::Failure};
 
 /// The API port of the seed system, taken when it is free.
 pub(crate) const USUAL_API_PORT: u16 = 3000;
+/// The token of a daemon's admin plane: taken from our environment if it is there, else made up.
+const TOKEN_VARIABLE: &str = "FLASH_ADMIN_TOKEN";
 /// A daemon that does not even say "alive" by then never will.
 const ALIVE_WITHIN: Duration = Duration::from_secs(30);
 /// How long a daemon may stay alive and not ready before we go on and tell why.
@@ -68,6 +72,8 @@ pub(crate) struct Daemon {
     process: Process,
     api: String,
     admin: String,
+    /// What whoever commands it has to know.
+    token: String,
 }
 
 impl Site {
@@ -113,8 +119,10 @@ impl Site {
     /// The environment that makes every other command find this site.
     pub(crate) fn env_map(&self) -> BTreeMap<String, String> {
         let mut map = self.stack.env_map();
-        let urls = [("FLASH_API_URL", self.api_url()), ("FLASH_ADMIN_URL", self.admin_url())];
-        map.extend(urls.into_iter().filter_map(|(name, url)| Some((name.to_owned(), url?))));
+        let token = self.daemon.as_ref().map(|daemon| daemon.token.clone());
+        let of_daemon =
+            [("FLASH_API_URL", self.api_url()), ("FLASH_ADMIN_URL", self.admin_url()), (TOKEN_VARIABLE, token)];
+        map.extend(of_daemon.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         map
     }
 
@@ -171,18 +179,24 @@ impl Daemon {
     ) -> Result<Daemon, Failure> {
         let api_port = choose_api_port(options.port)?;
         let admin_port = free_port()?;
+        let token = match env::var(TOKEN_VARIABLE) {
+            Ok(token) if !token.is_empty() => token,
+            _ => random_token().map_err(Failure::from_error)?,
+        };
         let ports = ["--port".to_owned(), api_port.to_string(), "--admin-port".to_owned(), admin_port.to_string()];
         let mut spec = ProcessSpec::new("flashd", program).args(["--role", "all"]).args(ports).args(&options.args);
         spec.grace = DAEMON_GRACE;
         for (name, value) in stack.env_map() {
             spec = spec.env(name, value);
         }
+        spec = spec.env(TOKEN_VARIABLE, &token);
         spec = match logs {
             Some(logs) => spec.logs_to(logs),
             None => spec.logs_to_file(stack.dir().join("flashd.log")),
         };
         let process = Process::spawn(spec)?;
-        let daemon = Daemon { process, api: format!("127.0.0.1:{api_port}"), admin: format!("127.0.0.1:{admin_port}") };
+        let (api, admin) = (format!("127.0.0.1:{api_port}"), format!("127.0.0.1:{admin_port}"));
+        let daemon = Daemon { process, api, admin, token };
         daemon.wait_alive().await?;
         Ok(daemon)
     }
@@ -219,6 +233,13 @@ async fn fill(stack: &Stack, skus: Vec<Sku>) -> Result<(), Failure> {
 pub(crate) fn config_of(environment: &BTreeMap<String, String>) -> Result<Config, Failure> {
     let settings = Settings::layer(|_| None, |name| environment.get(name).cloned(), None);
     settings.and_then(|settings| Config::read(&settings)).map_err(Failure::from_error)
+}
+
+/// 128 bits that nobody can guess, for a daemon that lives as long as we do.
+fn random_token() -> std::io::Result<String> {
+    let mut bytes = [0; 16];
+    fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 fn choose_api_port(wanted: Option<u16>) -> Result<u16, Failure> {

@@ -17,6 +17,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Terminal {
     output: Output,
+    color: Color,
     colored_talk: bool,
 }
 
@@ -32,11 +33,16 @@ impl Terminal {
                 io::stderr().is_terminal() && !refused && !dumb
             }
         };
-        Terminal { output, colored_talk }
+        Terminal { output, color, colored_talk }
     }
 
     pub(crate) fn output(&self) -> Output {
         self.output
+    }
+
+    /// When to colour, as it was asked for.
+    pub(crate) fn color(&self) -> Color {
+        self.color
     }
 
     /// One line of the answer, on stdout.

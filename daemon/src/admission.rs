@@ -4,11 +4,19 @@ use crate::lease::Lease;
 use flash_core::outcome::Refusal;
 use flash_stores::kafka::producer::Recorder;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+
+/// The process is on its way out; nothing takes this back.
+const STOPPING: u8 = 1;
+/// An operator has taken this daemon out of service.
+const DRAINING: u8 = 2;
+/// An operator has paused selling on this daemon.
+const PAUSED: u8 = 4;
 
 /// Decides who may ask at all.
 pub(crate) struct Admission {
-    draining: AtomicBool,
+    /// Why nobody may: one look for all reasons.
+    shut: AtomicU8,
     in_flight: AtomicUsize,
     in_flight_max: usize,
     lease: Arc<Lease>,
@@ -27,14 +35,24 @@ impl Drop for Admitted<'_> {
 
 impl Admission {
     pub(crate) fn new(lease: Arc<Lease>, recorder: Arc<Recorder>, in_flight_max: usize) -> Self {
-        Self { draining: AtomicBool::new(false), in_flight: AtomicUsize::new(0), in_flight_max, lease, recorder }
+        Self { shut: AtomicU8::new(0), in_flight: AtomicUsize::new(0), in_flight_max, lease, recorder }
     }
 
     /// Admits a purchase, cheapest check first.
     pub(crate) fn admit(&self) -> Result<Admitted<'_>, Refusal> {
-        if self.draining.load(Ordering::Relaxed) {
-            return Err(Refusal::Overloaded);
+        match self.shut.load(Ordering::Relaxed) {
+            0 => self.enter(),
+            PAUSED => Err(Refusal::SalePaused),
+            _ => Err(Refusal::Overloaded),
         }
+    }
+
+    /// Admits a payment or cancellation: what was sold before a pause or a drain can be settled in it.
+    pub(crate) fn admit_settlement(&self) -> Result<Admitted<'_>, Refusal> {
+        if self.shut.load(Ordering::Relaxed) & STOPPING != 0 { Err(Refusal::Overloaded) } else { self.enter() }
+    }
+
+    fn enter(&self) -> Result<Admitted<'_>, Refusal> {
         if !self.lease.is_open() || self.recorder.partitions() == 0 {
             return Err(Refusal::StockRecovering);
         }
@@ -52,17 +70,30 @@ impl Admission {
     }
 
     /// Most of them.
-    pub(crate) fn in_flight_max(&self) -> usize {
+    pub(crate) const fn in_flight_max(&self) -> usize {
         self.in_flight_max
     }
 
-    /// Refuses everything from now on: the daemon is stopping.
-    pub(crate) fn drain(&self) {
-        self.draining.store(true, Ordering::Relaxed);
+    /// Refuses everything from now on, for ever: the daemon is stopping.
+    pub(crate) fn stop(&self) {
+        self.set(STOPPING, true);
     }
 
-    /// Whether the daemon is stopping.
-    pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(Ordering::Relaxed)
+    /// Refuses everything until told otherwise: an operator takes the daemon out of service.
+    pub(crate) fn drain(&self, on: bool) {
+        self.set(DRAINING, on);
+    }
+
+    /// Tells buyers that the sale is paused, until told otherwise.
+    pub(crate) fn pause(&self, on: bool) {
+        self.set(PAUSED, on);
+    }
+
+    fn set(&self, reason: u8, on: bool) {
+        if on {
+            self.shut.fetch_or(reason, Ordering::Relaxed);
+        } else {
+            self.shut.fetch_and(!reason, Ordering::Relaxed);
+        }
     }
 }

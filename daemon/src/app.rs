@@ -3,6 +3,8 @@
 use crate::admission::Admission;
 use crate::catalog::Catalog;
 use crate::config::Config;
+use crate::control::Control;
+use crate::events::Events;
 use crate::http::{Twins, Webhook};
 use crate::lane::Deciders;
 use crate::meters::Meters;
@@ -27,6 +29,12 @@ pub(crate) struct Shop {
 /// The whole daemon, as its listeners see it.
 pub struct App {
     pub(crate) config: Config,
+    /// A name that no other process ever has.
+    pub(crate) instance: String,
+    /// What happened lately.
+    pub(crate) events: Arc<Events>,
+    /// What an operator has asked for.
+    pub(crate) control: Control,
     pub(crate) started: Instant,
     pub(crate) db: Db,
     pub(crate) meters: Arc<Meters>,
@@ -48,6 +56,11 @@ impl App {
     /// Why this process is not ready, one reason per latch; empty: ready.
     pub(crate) fn unready(&self) -> Vec<(&'static str, String)> {
         let mut reasons = Vec::new();
+        if self.control.is_stopping() {
+            reasons.push(("drain", "the daemon is stopping".to_owned()));
+        } else if self.control.is_draining() {
+            reasons.push(("drain", "an operator has taken the daemon out of service".to_owned()));
+        }
         self.deciders.unready(&mut reasons);
         if !self.catalog.is_loaded() {
             reasons.push(("catalogue", "MySQL has not been read yet".to_owned()));
@@ -64,9 +77,6 @@ impl App {
 
 impl Shop {
     fn unready(&self, reasons: &mut Vec<(&'static str, String)>) {
-        if self.admission.is_draining() {
-            reasons.push(("drain", "the daemon is stopping".to_owned()));
-        }
         if self.ids.node().is_none() {
             reasons.push(("node", "no node id is leased yet".to_owned()));
         }

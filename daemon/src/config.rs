@@ -61,6 +61,31 @@ pub struct HttpConfig {
     pub drain: Duration,
 }
 
+/// The admin plane.
+#[derive(Clone)]
+pub struct AdminConfig {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// What whoever commands this daemon has to know; `None`: nobody may.
+    pub token: Option<String>,
+    /// Nobody may, token or not.
+    pub read_only: bool,
+    /// Where it is found; `None`: where it listens.
+    pub advertise: Option<String>,
+}
+
+impl std::fmt::Debug for AdminConfig {
+    /// Secrets are never printed.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AdminConfig")
+            .field("listen", &self.listen)
+            .field("token", &self.token.is_some())
+            .field("read_only", &self.read_only)
+            .field("advertise", &self.advertise)
+            .finish()
+    }
+}
+
 /// The payment provider's webhook.
 #[derive(Clone, Default)]
 pub struct WebhookConfig {
@@ -88,8 +113,8 @@ pub struct Config {
     pub role: Role,
     /// The API.
     pub http: HttpConfig,
-    /// The admin listener.
-    pub admin_listen: SocketAddr,
+    /// The admin plane.
+    pub admin: AdminConfig,
     /// Preferred node id.
     pub node_id: Option<u16>,
     /// The gate.
@@ -121,7 +146,7 @@ impl Config {
         let config = Self {
             role: settings.read("role", "must be all, api or worker", role)?,
             http: read_http(settings)?,
-            admin_listen: listen(settings, "admin.bind", "admin.port")?,
+            admin: read_admin(settings)?,
             node_id: settings.read("node.id", "must be 0 to 1023", node_id)?,
             redis: GateSettings {
                 url: settings.text("redis.url").to_owned(),
@@ -164,6 +189,14 @@ impl Config {
     /// Relations between settings that the promises rest on.
     fn check(&self) -> Result<(), SettingsError> {
         let refuse = |text: String| Err(SettingsError::Combination(text));
+        let AdminConfig { listen, token, read_only, .. } = &self.admin;
+        if !listen.ip().is_loopback() && token.is_none() && !read_only {
+            return refuse(format!(
+                "admin.bind {} can be reached from elsewhere: set admin.token (FLASH_ADMIN_TOKEN, {SECRET_MIN} characters or \
+                 more), or admin.read_only (FLASH_ADMIN_READ_ONLY=true) if nobody is to command this daemon",
+                listen.ip()
+            ));
+        }
         if self.redis.timeout >= self.http.answer_timeout {
             return refuse(
                 "redis.timeout must be shorter than http.answer_timeout: a decision must fit into its answer".into(),
@@ -194,6 +227,34 @@ fn read_http(settings: &Settings) -> Result<HttpConfig, SettingsError> {
     })
 }
 
+fn read_admin(settings: &Settings) -> Result<AdminConfig, SettingsError> {
+    let rule = format!("must be empty or {SECRET_MIN} to {TOKEN_MAX} visible ASCII characters without blanks");
+    let token = settings.read("admin.token", &rule, |text| {
+        let good = (SECRET_MIN..=TOKEN_MAX).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_graphic());
+        (good || text.is_empty()).then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+    });
+    // An error would print what was given.
+    let token = token.map_err(|_| SettingsError::Combination(format!("admin.token (FLASH_ADMIN_TOKEN) {rule}")))?;
+    Ok(AdminConfig {
+        listen: listen(settings, "admin.bind", "admin.port")?,
+        token,
+        read_only: settings.read("admin.read_only", "must be true or false", |text| text.parse().ok())?,
+        advertise: settings.read("admin.advertise", "must be empty or http://HOST:PORT", advertised)?,
+    })
+}
+
+/// Empty, or a plain URL without a path.
+fn advertised(text: &str) -> Option<Option<String>> {
+    if text.is_empty() {
+        return Some(None);
+    }
+    let text = text.strip_suffix('/').unwrap_or(text);
+    let (host, port) = text.strip_prefix("http://")?.rsplit_once(':')?;
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+    let good = text.len() <= 255 && !host.is_empty() && host.bytes().all(legal) && port.parse::<u16>().is_ok();
+    good.then(|| Some(text.to_owned()))
+}
+
 fn read_mysql(settings: &Settings) -> Result<MySqlSettings, SettingsError> {
     Ok(MySqlSettings {
         host: settings.text("mysql.host").to_owned(),
@@ -207,10 +268,9 @@ fn read_mysql(settings: &Settings) -> Result<MySqlSettings, SettingsError> {
 
 fn read_webhook(settings: &Settings) -> Result<WebhookConfig, SettingsError> {
     let secret = |name| {
-        let rule = format!("must be empty or at least {WEBHOOK_SECRET_MIN} characters");
+        let rule = format!("must be empty or at least {SECRET_MIN} characters");
         settings.read(name, &rule, |text| {
-            (text.is_empty() || text.len() >= WEBHOOK_SECRET_MIN)
-                .then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
+            (text.is_empty() || text.len() >= SECRET_MIN).then(|| Some(text.to_owned()).filter(|text| !text.is_empty()))
         })
     };
     let secrets = [secret("payments.webhook_secret")?, secret("payments.webhook_secret_previous")?];
@@ -221,7 +281,9 @@ fn read_webhook(settings: &Settings) -> Result<WebhookConfig, SettingsError> {
 }
 
 /// Shorter secrets could be guessed.
-const WEBHOOK_SECRET_MIN: usize = 16;
+const SECRET_MIN: usize = 16;
+/// Longest admin token.
+const TOKEN_MAX: usize = 256;
 
 fn listen(settings: &Settings, bind: &'static str, port: &'static str) -> Result<SocketAddr, SettingsError> {
     let ip: IpAddr = settings.read(bind, "must be an IP address", |text| text.parse().ok())?;
@@ -270,6 +332,25 @@ mod tests {
         assert_eq!(config.audit_every, Duration::from_millis(limits::AUDIT_EVERY_MS));
         assert_eq!(config.http.in_flight_max, limits::IN_FLIGHT_MAX);
         assert_eq!(config.http.connections_max, limits::CONNECTIONS_MAX);
+    }
+
+    #[test]
+    fn the_admin_plane_leaves_loopback_with_a_token_or_read_only() {
+        let everywhere = ("admin-bind", "0.0.0.0");
+        let refused = with(&[everywhere]).unwrap_err().to_string();
+        assert!(refused.contains("FLASH_ADMIN_TOKEN"), "{refused}");
+        assert!(with(&[everywhere, ("admin-read-only", "true")]).is_ok());
+        let config = with(&[everywhere, ("admin-token", "0123456789abcdef")]).unwrap();
+        assert!(config.admin.token.is_some() && !format!("{config:?}").contains("0123456789abcdef"));
+        for token in ["short", "has a blank in the middle", "ümlaute gehen hier nicht"] {
+            let refused = with(&[("admin-token", token)]).unwrap_err().to_string();
+            assert!(!refused.contains(token) && refused.contains("FLASH_ADMIN_TOKEN"), "{refused}");
+        }
+        for (url, good) in
+            [("http://10.0.0.7:3900/", true), ("http://[::1]:1", true), ("10.0.0.7:3900", false), ("http://a", false)]
+        {
+            assert_eq!(with(&[("admin-advertise", url)]).is_ok(), good, "{url}");
+        }
     }
 
     #[test]

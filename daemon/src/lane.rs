@@ -92,14 +92,18 @@ struct Shared {
     opens_at_ms: AtomicU64,
     latch: Latch,
     mark: Mark,
-    /// Counters, and when they were seen on the boot clock.
+    /// Counters, and when they were asked for on the boot clock.
     seen: Mutex<Option<(Counters, u64)>>,
     meters: LaneMeters,
 }
 
 impl Shared {
-    fn see(&self, counters: Counters) {
-        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((counters, boot_ms()));
+    /// Takes counters that were asked for at this time of the boot clock, unless newer ones are known.
+    fn see(&self, counters: Counters, at_ms: u64) {
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        if seen.is_none_or(|(_, known_ms)| known_ms <= at_ms) {
+            *seen = Some((counters, at_ms));
+        }
     }
 
     fn last_seen(&self) -> Option<(Counters, u64)> {
@@ -146,9 +150,9 @@ impl Lane {
         self.shared.last_seen().map(|(_, at_ms)| boot_ms().saturating_sub(at_ms))
     }
 
-    /// Takes counters that somebody else has seen.
-    pub(crate) fn see(&self, counters: Counters) {
-        self.shared.see(counters);
+    /// Takes counters that somebody else has asked for at this time of the boot clock.
+    pub(crate) fn see(&self, counters: Counters, at_ms: u64) {
+        self.shared.see(counters, at_ms);
     }
 
     /// What is counted of it.
@@ -304,7 +308,7 @@ impl Task {
     /// Remembers what a reply says about the SKU: the counters, and whether "no" can be said locally for a moment.
     async fn learn(&self, reserved: &Reserved, fence: &Fence, began_ms: u64) {
         let shared = &*self.shared;
-        shared.see(reserved.counters);
+        shared.see(reserved.counters, began_ms);
         if reserved.counters.available > 0 {
             return shared.latch.clear();
         }

@@ -5,11 +5,13 @@
 //! reach Kafka, tells nobody "yes".
 
 use crate::clock::boot_ms;
+use crate::events::Events;
 use arc_swap::ArcSwapOption;
 use flash_core::epoch::{EpochView, lease_is_fresh};
 use flash_core::fence::rules::may_tell;
 use flash_core::ids::Epoch;
 use flash_core::limits::EPOCH_QUERIES_PER_LEASE;
+use flash_core::stats::{HappeningKind, Severity};
 use flash_stores::kafka::KafkaSettings;
 use flash_stores::kafka::epochs::EpochReader;
 use flash_stores::redis::Fence;
@@ -28,11 +30,12 @@ pub(crate) struct Lease {
     problem: Mutex<Option<String>>,
     hurry: SyncSender<()>,
     stop: AtomicBool,
+    events: Arc<Events>,
 }
 
 impl Lease {
     /// Starts the thread that keeps the lease.
-    pub(crate) fn start(kafka: KafkaSettings, length: Duration) -> std::io::Result<Arc<Self>> {
+    pub(crate) fn start(kafka: KafkaSettings, length: Duration, events: Arc<Events>) -> std::io::Result<Arc<Self>> {
         let (hurry, hurried) = sync_channel(1);
         let lease = Arc::new(Self {
             open: ArcSwapOption::empty(),
@@ -42,6 +45,7 @@ impl Lease {
             problem: Mutex::new(Some("stock-epochs has not been read yet".to_owned())),
             hurry,
             stop: AtomicBool::new(false),
+            events,
         });
         let keeper = Arc::clone(&lease);
         std::thread::Builder::new().name("epoch-lease".into()).spawn(move || keeper.keep(&kafka, &hurried))?;
@@ -69,6 +73,11 @@ impl Lease {
     /// The newest epoch seen, open or not.
     pub(crate) fn latest(&self) -> Epoch {
         Epoch(self.latest.load(Ordering::Acquire))
+    }
+
+    /// Age at which it is stale (D), in milliseconds.
+    pub(crate) const fn length_ms(&self) -> u64 {
+        self.length_ms
     }
 
     /// Age of the lease in milliseconds; `None` before the first complete query.
@@ -142,6 +151,9 @@ impl Lease {
         let latest = view.latest().map_or(0, |record| record.epoch.0);
         if self.latest.swap(latest, Ordering::AcqRel) != latest || open.is_some() != self.open.load().is_some() {
             tracing::info!(epoch = latest, open = open.is_some(), "stock epoch");
+            let (severity, word) =
+                if open.is_some() { (Severity::Info, "open") } else { (Severity::Warning, "announced, not open yet") };
+            self.events.note(HappeningKind::Epoch, severity, format!("stock epoch {latest} is {word}"));
         }
         // The epoch first, the lease after it: a fresh lease must never be read together with an older epoch.
         let unchanged = self.open.load().as_deref() == open.as_deref();

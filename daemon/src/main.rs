@@ -6,7 +6,6 @@ use anyhow::Context;
 use flashd::config::Config;
 use std::process::ExitCode;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
 
 /// Exit code after a second signal.
 const INTERRUPTED: i32 = 130;
@@ -26,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn run(config: Config, settings: &flash_core::settings::Settings) -> anyhow::Result<()> {
-    start_logging(settings)?;
+    let logs = flashd::logs::start(settings.text("log.filter"), settings.text("log.format"))?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if config.threads > 0 {
         builder.worker_threads(config.threads);
@@ -36,10 +35,10 @@ fn run(config: Config, settings: &flash_core::settings::Settings) -> anyhow::Res
         let mut interrupts = signal(SignalKind::interrupt())?;
         let mut terminations = signal(SignalKind::terminate())?;
         let role = config.role.as_str();
-        let running = flashd::start(config).await?;
+        let running = flashd::start(config, logs).await?;
         let (api, admin) = (running.addresses.api, running.addresses.admin);
         tracing::info!(role, ?api, %admin, "listening; GET /readyz on the admin address says when it is ready");
-        tokio::select! { _ = interrupts.recv() => {}, _ = terminations.recv() => {} }
+        tokio::select! { _ = interrupts.recv() => {}, _ = terminations.recv() => {}, () = running.asked_to_exit() => {} }
         tokio::spawn(async move {
             tokio::select! { _ = interrupts.recv() => {}, _ = terminations.recv() => {} }
             tracing::warn!("second signal: leaving at once");
@@ -48,17 +47,6 @@ fn run(config: Config, settings: &flash_core::settings::Settings) -> anyhow::Res
         running.stop().await;
         anyhow::Ok(())
     })
-}
-
-fn start_logging(settings: &flash_core::settings::Settings) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(settings.text("log.filter")).context("log.filter cannot be read")?;
-    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match settings.text("log.format") {
-        "json" => logs.json().init(),
-        "text" => logs.with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).init(),
-        other => anyhow::bail!("log.format must be text or json, not {other}"),
-    }
-    Ok(())
 }
 
 fn print(text: &str) -> ExitCode {

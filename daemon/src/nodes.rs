@@ -4,10 +4,12 @@
 //! can no longer be proved to be ours, no ids are issued and the API answers 503.
 
 use crate::clock::{boot_ms, wall_ms};
+use crate::events::Events;
 use arc_swap::ArcSwapOption;
 use flash_core::ids::{OrderId, ReservationId};
 use flash_core::limits::NODE_LEASE_MS;
 use flash_core::snowflake::Snowflakes;
+use flash_core::stats::{HappeningKind::Node, Severity};
 use flash_stores::mysql::Db;
 use flash_stores::mysql::nodes::{self, NodeError, NodeLease};
 use std::sync::Arc;
@@ -22,13 +24,18 @@ const RETRY_EVERY: Duration = Duration::from_millis(500);
 const GIVE_UP_AFTER_MS: u64 = NODE_LEASE_MS / 10 * 9;
 
 /// Issues ids while the lease lasts.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Ids {
     issuer: ArcSwapOption<Snowflakes>,
     renewed_ms: AtomicU64,
+    events: Arc<Events>,
 }
 
 impl Ids {
+    pub(crate) fn new(events: Arc<Events>) -> Self {
+        Self { issuer: ArcSwapOption::empty(), renewed_ms: AtomicU64::new(0), events }
+    }
+
     /// Two ids for a purchase, or `None` without a lease.
     pub(crate) fn next(&self) -> Option<(OrderId, ReservationId)> {
         let issuer = self.issuer.load();
@@ -51,6 +58,7 @@ impl Ids {
             let lease = self.take(&db, &holder, preferred).await;
             let lost = self.renew_until_lost(&db, &lease).await;
             tracing::error!(node = lease.node_id, error = %lost, "the node id is lost; no orders until another one is leased");
+            self.events.note(Node, Severity::Critical, format!("node id {} is lost: {lost}", lease.node_id));
             self.issuer.store(None);
         }
     }
@@ -69,12 +77,14 @@ impl Ids {
                         );
                     }
                     tracing::info!(node = lease.node_id, "node id leased");
+                    self.events.note(Node, Severity::Info, format!("node id {} is leased", lease.node_id));
                     self.renewed_ms.store(asked_ms, Ordering::Relaxed);
                     self.issuer.store(Some(Arc::new(Snowflakes::new(lease.node_id, lease.start_after_ms))));
                     return lease;
                 }
                 Err(error) if !complained => {
                     tracing::warn!(%error, "no node id yet; trying on");
+                    self.events.note(Node, Severity::Warning, format!("no node id yet: {error}"));
                     complained = true;
                 }
                 Err(_) => {}

@@ -6,7 +6,7 @@
 
 use crate::clock::{boot_ms, wall_ms};
 use flash_core::ids::SkuId;
-use serde::Serialize;
+use flash_core::stats::Stops;
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -38,26 +38,6 @@ struct Skus {
 /// Kept by a SKU's lane, so that it need not tell again and again that all is well.
 #[derive(Debug, Default)]
 pub(crate) struct Mark(AtomicU64);
-
-/// A look at it.
-#[derive(Debug, Clone, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct View {
-    /// How often selling has stopped.
-    pub(crate) stops: u64,
-    /// For how long the present stop has lasted, in milliseconds.
-    pub(crate) stopped_for_ms: Option<u64>,
-    /// How long the last stop that is over took.
-    pub(crate) last_stop_ms: Option<u64>,
-    /// All of them together, the present one included.
-    pub(crate) total_ms: u64,
-    /// When selling stopped last, in milliseconds since 1970.
-    pub(crate) stopped_at_ms: Option<u64>,
-    /// When it went on.
-    pub(crate) resumed_at_ms: Option<u64>,
-    /// SKUs whose last batch could not be decided.
-    pub(crate) stopped_skus: u64,
-}
 
 impl Selling {
     /// A purchase could not be decided, and no other could be either.
@@ -124,11 +104,12 @@ impl Selling {
         self.skus.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn view(&self) -> View {
+    /// A look at it.
+    pub(crate) fn view(&self) -> Stops {
         let some = |number: &AtomicU64| Some(number.load(Relaxed)).filter(|number| *number > 0);
         let since_ms = some(&self.undecided_since_ms).filter(|_| self.stopped.load(Relaxed));
         let stopped_for_ms = since_ms.map(|since_ms| boot_ms().saturating_sub(since_ms));
-        View {
+        Stops {
             stops: self.stops.load(Relaxed),
             stopped_for_ms,
             last_stop_ms: some(&self.last_ms),

@@ -5,14 +5,18 @@
 
 use crate::admin;
 use crate::admission::Admission;
+use crate::announce;
 use crate::app::{App, Shop};
 use crate::catalog::Catalog;
 use crate::clock::wall_ms;
 use crate::config::Config;
+use crate::control::Control;
+use crate::events::Events;
 use crate::fenced::Fenced;
 use crate::http::{Connections, Twins, Webhook, serve};
 use crate::lane::Deciders;
 use crate::lease::Lease;
+use crate::logs::LogFilter;
 use crate::meters::{self, Meters};
 use crate::nodes::Ids;
 use crate::projector::{Projector, ProjectorOptions};
@@ -74,7 +78,6 @@ pub struct Running {
     /// Where it listens.
     pub addresses: Addresses,
     app: Arc<App>,
-    holder: String,
     places: Arc<Semaphore>,
     draining: watch::Sender<bool>,
     stop_projector: watch::Sender<bool>,
@@ -84,32 +87,49 @@ pub struct Running {
     admin: admin::Admin,
 }
 
-/// Starts everything the role asks for on the current runtime.
+/// Starts everything the role asks for on the current runtime; `logs` is what the admin plane changes.
 ///
 /// # Errors
 /// [`ServiceError`]: a port, a setting or a thread. Backends that are away are not an error.
-pub async fn start(config: Config) -> Result<Running, ServiceError> {
+pub async fn start(config: Config, logs: LogFilter) -> Result<Running, ServiceError> {
     let api = if config.role.sells() { Some(listen(config.http.listen)?) } else { None };
-    let admin_listener = listen(config.admin_listen)?;
+    let admin_listener = listen(config.admin.listen)?;
     let (draining, drained) = watch::channel(false);
     let (stop_projector, projector_stopped) = watch::channel(false);
-    let holder = holder();
+    let (instance, events) = (instance(), Arc::<Events>::default());
     let db = Db::open(&config.mysql);
     let meters = Arc::new(Meters::default());
     let mut keepers = Vec::new();
 
-    let deciders = open_deciders(&config, &meters)?;
-    let catalog = Arc::new(Catalog::new());
+    let deciders = open_deciders(&config, &meters, &events)?;
+    let catalog = Arc::new(Catalog::new(Arc::clone(&events)));
     keepers.push(tokio::spawn(Arc::clone(&catalog).keep(db.clone(), Arc::clone(&deciders))));
-    let shop = config.role.sells().then(|| open_shop(&config, &db, &deciders, &catalog, &holder, &mut keepers));
+    let shop =
+        config.role.sells().then(|| open_shop(&config, &db, &deciders, &catalog, (&instance, &events), &mut keepers));
     let works = config.role.works();
     let options = ProjectorOptions { kafka: config.kafka.clone(), mysql: config.mysql.clone() };
     let projector = works.then(|| Projector::new(options));
     let places = Arc::new(Semaphore::new(config.http.connections_max));
     let handle = projector.as_ref().map(Projector::handle);
-    let (recovery, audit) = (Arc::<Status>::default(), Arc::<AuditStatus>::default());
+    let recovery = Arc::new(Status::new(Arc::clone(&events)));
+    let audit = Arc::new(AuditStatus::new(Arc::clone(&events)));
+    let control = Control::new(logs);
     let started = Instant::now();
-    let app = App { config, started, db, meters, deciders, catalog, shop, projector: handle, recovery, audit };
+    let app = App {
+        config,
+        instance,
+        events,
+        control,
+        started,
+        db,
+        meters,
+        deciders,
+        catalog,
+        shop,
+        projector: handle,
+        recovery,
+        audit,
+    };
     let app = Arc::new(app);
     keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app.deciders))));
     keepers.push(tokio::spawn(meters::watch(Arc::clone(&app))));
@@ -126,11 +146,13 @@ pub async fn start(config: Config) -> Result<Running, ServiceError> {
     let projector = projector.map(|projector| tokio::spawn(project(projector, projector_stopped)));
     let admin = admin::Admin::start(admin_listener, Arc::clone(&app))?;
     let addresses = Addresses { api: api.as_ref().and_then(|api| api.local_addr().ok()), admin: admin.address() };
+    keepers.push(tokio::spawn(announce::keep(Arc::clone(&app), addresses)));
+    keepers.push(tokio::spawn(admin::watch(Arc::clone(&app))));
     if let Some(api) = api {
         let connections = Connections { places: Arc::clone(&places), draining: drained };
         keepers.push(tokio::spawn(serve(api, Arc::clone(&app), connections)));
     }
-    Ok(Running { addresses, app, holder, places, draining, stop_projector, sweeper, projector, keepers, admin })
+    Ok(Running { addresses, app, places, draining, stop_projector, sweeper, projector, keepers, admin })
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
@@ -144,17 +166,18 @@ fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
 }
 
 /// A name that no other process ever has: where, which process, and when it began.
-fn holder() -> String {
+fn instance() -> String {
     let host: String =
         rustix::system::uname().nodename().to_string_lossy().chars().filter(char::is_ascii_graphic).take(48).collect();
     format!("{host}:{}:{}", std::process::id(), wall_ms())
 }
 
-fn open_deciders(config: &Config, meters: &Arc<Meters>) -> Result<Arc<Deciders>, ServiceError> {
+fn open_deciders(config: &Config, meters: &Arc<Meters>, events: &Arc<Events>) -> Result<Arc<Deciders>, ServiceError> {
     let gate = Gate::new(&config.redis).map_err(|error| ServiceError::Settings(error.to_string()))?;
     let recorder =
         Recorder::new(&config.kafka, &config.recorder).map_err(|error| ServiceError::Settings(error.to_string()))?;
-    let lease = Lease::start(config.kafka.clone(), config.epoch_lease).map_err(ServiceError::Thread)?;
+    let lease =
+        Lease::start(config.kafka.clone(), config.epoch_lease, Arc::clone(events)).map_err(ServiceError::Thread)?;
     let (recorder, meters) = (Arc::new(recorder), Arc::clone(meters));
     Ok(Arc::new(Deciders { gate, recorder, lease, meters, fenced: Fenced::default(), selling: Selling::default() }))
 }
@@ -164,13 +187,13 @@ fn open_shop(
     db: &Db,
     deciders: &Arc<Deciders>,
     catalog: &Arc<Catalog>,
-    holder: &str,
+    (instance, events): (&str, &Arc<Events>),
     keepers: &mut Vec<JoinHandle<()>>,
 ) -> Shop {
     let (lease, recorder) = (Arc::clone(&deciders.lease), Arc::clone(&deciders.recorder));
     let admission = Admission::new(lease, recorder, config.http.in_flight_max);
-    let ids = Arc::new(Ids::default());
-    keepers.push(tokio::spawn(Arc::clone(&ids).keep(db.clone(), holder.to_owned(), config.node_id)));
+    let ids = Arc::new(Ids::new(Arc::clone(events)));
+    keepers.push(tokio::spawn(Arc::clone(&ids).keep(db.clone(), instance.to_owned(), config.node_id)));
     Shop {
         admission,
         catalog: Arc::clone(catalog),
@@ -203,11 +226,17 @@ async fn project(projector: Projector, mut stopped: watch::Receiver<bool>) {
 }
 
 impl Running {
+    /// Waits until an operator asks for the end of the process, if ever.
+    pub async fn asked_to_exit(&self) {
+        self.app.control.asked_to_exit().await;
+    }
+
     /// Stops in phases: refuse, finish what runs, empty the producer, finish the projector's batch, let go of the leases.
     pub async fn stop(mut self) {
         tracing::info!("stopping");
+        self.app.control.stop();
         if let Some(shop) = &self.app.shop {
-            shop.admission.drain();
+            shop.admission.stop();
         }
         self.draining.send_replace(true);
         self.finish_requests().await;
@@ -226,8 +255,9 @@ impl Running {
             keeper.abort();
         }
         if let Some(shop) = &self.app.shop {
-            shop.ids.release(&self.app.db, &self.holder).await;
+            shop.ids.release(&self.app.db, &self.app.instance).await;
         }
+        announce::withdraw(&self.app).await;
         self.app.deciders.lease.stop();
         self.admin.stop();
         self.app.db.close().await;

@@ -55,8 +55,8 @@ async fn main() {
         line(step.as_str(), steps.get(&step.number()).copied());
     }
     line("first 200", Some(sold));
-    let stops = &api.stats().await["selling"]["stops"];
-    println!("told by the API: selling stopped for {} ms", stops["lastStopMs"]);
+    let stopped_ms = api.api_stats().await.stops.last_stop_ms;
+    println!("told by the API: selling stopped for {} ms", stopped_ms.unwrap_or(0));
     eprintln!("the worker's last words:\n{}", worker.last_lines().join("\n"));
     site.abandon().await;
 }
@@ -88,7 +88,7 @@ async fn write(site: &Site, orders: std::ops::Range<u64>, skus: u64) {
 
 async fn projected(worker: &Daemon, orders: u64) {
     let began = Instant::now();
-    while worker.stats().await["projector"]["events"].as_u64().unwrap_or(0) < orders {
+    while worker.worker_stats().await.projector.events < orders {
         assert!(began.elapsed() < PATIENCE, "the events are not projected");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
@@ -113,12 +113,11 @@ async fn until_sold(buyer: impl AsyncFn(u64) -> Said, began: Instant) -> (Option
 async fn watch(worker: &Daemon, began: Instant) -> BTreeMap<u8, Duration> {
     let mut seen = BTreeMap::new();
     loop {
-        let stats = worker.stats().await;
-        let step = stats["recovery"]["stepNumber"].as_u64().and_then(|step| u8::try_from(step).ok()).unwrap_or(0);
-        if step > 0 {
-            seen.entry(step).or_insert_with(|| began.elapsed());
+        let rebuild = worker.worker_stats().await.rebuild;
+        if rebuild.step_number > 0 {
+            seen.entry(rebuild.step_number).or_insert_with(|| began.elapsed());
         }
-        if stats["recovery"]["rebuilds"].as_u64() > Some(0) || began.elapsed() > PATIENCE {
+        if rebuild.rebuilds > 0 || began.elapsed() > PATIENCE {
             return seen;
         }
         tokio::time::sleep(LOOK_EVERY).await;

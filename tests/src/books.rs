@@ -98,9 +98,7 @@ async fn projected(site: &Site, daemons: &[&Daemon]) {
     for daemon in daemons.iter().filter(|daemon| daemon.runs()) {
         eventually("the producers to be answered", || async {
             let stats = daemon.stats().await;
-            let selling = &stats["selling"];
-            let idle = |name: &str| selling[name].as_u64() == Some(0);
-            selling.is_null() || (idle("inFlight") && idle("unacknowledgedEvents"))
+            stats.api.is_none_or(|api| api.in_flight == 0 && api.unacknowledged == 0)
         })
         .await;
     }

@@ -2,8 +2,8 @@
 
 use crate::wire::{self, Answer};
 use crate::{PATIENCE, eventually};
+use flash_core::stats::{Api, Stats, Worker};
 use flash_stack::{Exit, Process, ProcessSpec, free_port};
-use serde_json::Value;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -86,8 +86,31 @@ impl Daemon {
     }
 
     /// The document behind `/stats`.
-    pub async fn stats(&self) -> Value {
-        self.admin("/stats").await.expect("/stats answers").json()
+    ///
+    /// # Panics
+    /// If there is none, or it is another one.
+    pub async fn stats(&self) -> Stats {
+        let body = self.admin("/stats").await.expect("/stats answers").body;
+        let stats: Stats =
+            serde_json::from_slice(&body).unwrap_or_else(|error| panic!("{error}: {}", String::from_utf8_lossy(&body)));
+        assert_eq!(stats.version, flash_core::stats::VERSION);
+        stats
+    }
+
+    /// What it tells of selling.
+    ///
+    /// # Panics
+    /// If it sells nothing.
+    pub async fn api_stats(&self) -> Api {
+        self.stats().await.api.expect("it sells")
+    }
+
+    /// What it tells of working.
+    ///
+    /// # Panics
+    /// If it does no work.
+    pub async fn worker_stats(&self) -> Worker {
+        self.stats().await.worker.expect("it works")
     }
 
     /// SIGKILL, waiting for the end.

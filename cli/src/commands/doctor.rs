@@ -15,7 +15,10 @@ use self::{
     facts::Facts,
     finding::{Finding, Level},
 };
-use crate::{args::Output, exit::Exit, report::Failure, servers::ServerArgs, terminal::Terminal};
+use crate::{
+    args::Output, exit::Exit, live::discover::from_environment, report::Failure, servers::ServerArgs,
+    terminal::Terminal,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -53,11 +56,6 @@ pub(crate) async fn command(args: DoctorArgs, terminal: &Terminal) -> Result<Exi
         Output::Json => terminal.answer(&view::json(&findings, &losses).to_string())?,
     }
     Ok(exit(&facts, &findings, args.strict))
-}
-
-fn from_environment() -> Vec<String> {
-    let urls = std::env::var("FLASH_ADMIN_URL").unwrap_or_default();
-    urls.split(',').map(str::trim).filter(|url| !url.is_empty()).map(str::to_owned).collect()
 }
 
 /// A server that is away is said first: nobody knows what else is wrong with it. What could not be asked because something

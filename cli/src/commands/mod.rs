@@ -1,6 +1,7 @@
 //! One file per command. To add one: its module here, its variant in [`crate::args::Command`], its line below.
 
 pub(crate) mod chaos;
+pub(crate) mod daemon;
 pub(crate) mod demo;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
@@ -11,6 +12,8 @@ pub(crate) mod reconcile;
 pub(crate) mod sale;
 pub(crate) mod setup;
 pub(crate) mod sku;
+pub(crate) mod status;
+pub(crate) mod top;
 pub(crate) mod up;
 pub(crate) mod why;
 
@@ -19,11 +22,14 @@ use crate::{args::Command, exit::Exit, report::Failure, terminal::Terminal};
 /// Runs the command that was asked for.
 pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, Failure> {
     match command {
+        Command::Top(args) => top::command(*args, terminal).await,
+        Command::Status(args) => status::command(args, terminal).await,
         Command::Up(args) => up::run(args, terminal).await,
         Command::Setup(args) => setup::command(args, terminal).await,
         Command::Sku(args) => sku::command(args, terminal).await,
         Command::Sale(args) => sale::command(args, terminal).await,
         Command::Chaos(args) => chaos::command(args, terminal).await,
+        Command::Daemon(args) => daemon::command(args, terminal).await,
         Command::Demo(args) => demo::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
         Command::Rebuild(args) => rebuild::command(args, terminal).await,

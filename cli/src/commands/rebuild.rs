@@ -107,7 +107,7 @@ async fn lock(rebuild: &Rebuild, wait: Duration, terminal: &Terminal) -> Result<
     match rebuild.lock(wait).await.map_err(explain)? {
         Some(lock) => Ok(lock),
         None => Err(Failure::new(Exit::Failed, anyhow::anyhow!("{who} is still filling Redis"))
-            .hint("its step is in GET /stats of the workers: recovery.step; flashctl rebuild --wait 300s")),
+            .hint("its step is in GET /stats of the workers: worker.rebuild.step; flashctl rebuild --wait 300s")),
     }
 }
 

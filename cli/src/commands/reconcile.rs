@@ -133,9 +133,8 @@ async fn keep(reconcile: &Reconcile, report: &Report, author: &Author, fixed: Op
 fn explain(error: ReconcileError) -> Failure {
     match &error {
         ReconcileError::Missing(_) => Failure::from_error(error).hint("flashctl sku list"),
-        ReconcileError::NotOpen(_) | ReconcileError::Restless => {
-            Failure::new(Exit::Unreachable, error).hint("GET /stats of a worker says what it waits for, under recovery")
-        }
+        ReconcileError::NotOpen(_) | ReconcileError::Restless => Failure::new(Exit::Unreachable, error)
+            .hint("GET /stats of a worker says what it waits for, under worker.rebuild"),
         error if error.is_unreachable() => servers::unreachable(anyhow::anyhow!("{error}")),
         _ => Failure::from_error(error),
     }

@@ -48,6 +48,30 @@ pub const SETTINGS: &[Setting] = &[
     row("http.port", "PORT", "port", "3000", "Port of the purchase API; 0 picks a free one."),
     row("admin.bind", "FLASH_ADMIN_BIND", "admin-bind", "127.0.0.1", "Address of the admin listener. Keep it private."),
     row("admin.port", "FLASH_ADMIN_PORT", "admin-port", "3900", "Port of the admin listener; 0 picks a free one."),
+    Setting {
+        secret: true,
+        ..row(
+            "admin.token",
+            "FLASH_ADMIN_TOKEN",
+            "admin-token",
+            "",
+            "Whoever knows it may pause, resume and drain this daemon and change its log filter; 16 characters or more.",
+        )
+    },
+    row(
+        "admin.read_only",
+        "FLASH_ADMIN_READ_ONLY",
+        "admin-read-only",
+        "false",
+        "true: nobody may, token or not. Without a token, only then may the admin listener be bound beyond loopback.",
+    ),
+    row(
+        "admin.advertise",
+        "FLASH_ADMIN_ADVERTISE",
+        "admin-advertise",
+        "",
+        "URL under which flashctl finds the admin listener, http://HOST:PORT; unset: the address it is bound to.",
+    ),
     row("node.id", "NODE_ID", "node-id", "", "Preferred node id, 0 to 1023. Another one is leased if it is taken."),
     row("namespace", "FLASH_NAMESPACE", "namespace", "", "Prefix of topics, groups and Redis keys, to share servers."),
     row(

@@ -8,11 +8,13 @@ use flash_core::sale::Sku;
 use flash_stack::{Stack, StackOptions};
 use flash_stores::mysql::author::Author;
 use flash_stores::mysql::changes;
+use flash_stores::mysql::daemons::{self, Announcement};
 use flash_stores::mysql::nodes::{self, NodeError};
 use flash_stores::mysql::orders::OrderRow;
 use flash_stores::mysql::payments::PaymentFilter;
 use flash_stores::mysql::projection::{Advance, LedgerRow, PaymentRow, ProjectionTx, Rows, VoidedRow};
 use flash_stores::mysql::{Db, MySqlError, MySqlSettings, epochs, migrate, offsets, orders, payments, skus};
+use sqlx::Connection as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -192,6 +194,49 @@ async fn there_are_1024_node_ids_and_not_one_more() {
     }
     assert_eq!((taken.first(), taken.last(), taken.len()), (Some(&0), Some(&1023), 1024));
     assert!(matches!(nodes::lease(&db, "one too many", None).await, Err(NodeError::Exhausted)));
+}
+
+#[tokio::test]
+async fn daemons_are_listed_until_they_leave_or_fall_silent() {
+    let (db, settings) = database().await;
+    let daemon = |instance: &str, node| Announcement {
+        instance: instance.into(),
+        role: "api".into(),
+        node,
+        admin_url: "http://127.0.0.1:1".into(),
+        api_url: None,
+        build: "1".into(),
+    };
+    for instance in ["a", "b", "silent", "long gone"] {
+        daemons::announce(&db, &daemon(instance, None)).await.unwrap();
+    }
+    let first = daemons::list(&db).await.unwrap();
+    assert_eq!(first.len(), 4);
+    rewind(&settings, "silent", daemons::GONE_AFTER_MS + 1_000).await;
+    rewind(&settings, "long gone", 25 * 60 * 60 * 1000).await;
+    daemons::withdraw(&db, "b").await.unwrap();
+    daemons::announce(&db, &daemon("a", Some(7))).await.unwrap();
+
+    let listed = daemons::list(&db).await.unwrap();
+    let [only] = &listed[..] else { panic!("{listed:?}") };
+    assert_eq!((&only.told, only.started_at_ms), (&daemon("a", Some(7)), first[0].started_at_ms));
+    assert!(only.seen_ms_ago < daemons::GONE_AFTER_MS);
+    rewind(&settings, "silent", 0).await;
+    assert_eq!(daemons::list(&db).await.unwrap().len(), 2, "the silent one was kept, the long gone one forgotten");
+}
+
+/// As if a daemon had last been heard so long ago.
+async fn rewind(settings: &MySqlSettings, instance: &str, ago_ms: u64) {
+    let options = sqlx::mysql::MySqlConnectOptions::new()
+        .host(&settings.host)
+        .port(settings.port)
+        .username(&settings.user)
+        .password(&settings.password)
+        .database(&settings.database);
+    let mut connection = sqlx::mysql::MySqlConnection::connect_with(&options).await.expect("a connection");
+    let sql = "UPDATE daemons SET seen_at_ms = UNIX_TIMESTAMP(NOW(3)) * 1000 - ? WHERE instance = ?";
+    let done = sqlx::query(sql).bind(ago_ms).bind(instance).execute(&mut connection).await.expect("an update");
+    assert_eq!(done.rows_affected(), 1);
 }
 
 #[tokio::test]

@@ -1,14 +1,25 @@
-//! The admin plane: health, readiness, metrics and statistics on a listener, thread and runtime of their own, so that it
-//! answers while the API is saturated.
+//! The admin plane: health, readiness, metrics, statistics and the verbs of an operator, on a listener, thread and runtime of
+//! their own, so that it answers while the API is saturated.
+//!
+//! Never asks a backend: whatever it tells is in memory already. Never reads a body before it knows who sends it.
 
+mod api;
+mod control;
+mod guard;
 mod health;
 mod metrics;
+mod problem;
+mod skus;
 mod stats;
+mod watch;
+mod worker;
+
+pub(crate) use watch::watch;
 
 use crate::app::App;
-use crate::http::{Answer, problem};
+use crate::http::Answer;
 use crate::service::ServiceError;
-use flash_core::outcome::Refusal;
+use guard::Guard;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -19,17 +30,26 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, watch as channel};
 
 /// Most connections to the admin plane.
 const CONNECTIONS_MAX: usize = 64;
 /// How long a connection may take over one request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How the scheduler is to treat the thread: what it has to do is little, and is waited for by people.
+const NICE: i32 = -10;
+
 /// The running admin plane.
 pub(crate) struct Admin {
     address: SocketAddr,
-    stop: watch::Sender<bool>,
+    stop: channel::Sender<bool>,
+}
+
+/// What its connections share.
+struct Plane {
+    app: Arc<App>,
+    guard: Guard,
 }
 
 impl Admin {
@@ -37,13 +57,17 @@ impl Admin {
     pub(crate) fn start(listener: TcpListener, app: Arc<App>) -> Result<Self, ServiceError> {
         let address = listener.local_addr().map_err(ServiceError::Thread)?;
         let listener = listener.into_std().map_err(ServiceError::Thread)?;
-        let (stop, stopped) = watch::channel(false);
+        let (stop, stopped) = channel::channel(false);
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServiceError::Thread)?;
+        let guard = Guard::new(&app.config.admin);
+        let plane = Arc::new(Plane { app, guard });
         let run = move || {
+            // For this thread alone, where the system allows it; elsewhere it takes its turn like everybody.
+            let _ = rustix::process::setpriority_process(None, NICE);
             runtime.block_on(async {
                 match TcpListener::from_std(listener) {
-                    Ok(listener) => serve(listener, app, stopped).await,
+                    Ok(listener) => serve(listener, plane, stopped).await,
                     Err(error) => tracing::error!(%error, "the admin plane cannot listen"),
                 }
             });
@@ -61,7 +85,7 @@ impl Admin {
     }
 }
 
-async fn serve(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receiver<bool>) {
+async fn serve(listener: TcpListener, plane: Arc<Plane>, mut stopped: channel::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
     loop {
         let stream = tokio::select! {
@@ -72,11 +96,12 @@ async fn serve(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receive
             },
         };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let app = Arc::clone(&app);
+        let _ = stream.set_nodelay(true);
+        let plane = Arc::clone(&plane);
         tokio::spawn(async move {
             let service = service_fn(|request| {
-                let answer = route(&app, &request);
-                async move { Ok::<_, Infallible>(answer) }
+                let plane = Arc::clone(&plane);
+                async move { Ok::<_, Infallible>(answer(&plane, request).await) }
             });
             let connection = http1::Builder::new()
                 .timer(TokioTimer::new())
@@ -89,13 +114,66 @@ async fn serve(listener: TcpListener, app: Arc<App>, mut stopped: watch::Receive
     }
 }
 
-fn route(app: &App, request: &Request<Incoming>) -> Answer {
-    let page = match request.uri().path() {
-        "/livez" => health::livez,
-        "/readyz" => health::readyz,
-        "/metrics" => metrics::metrics,
-        "/stats" => stats::stats,
-        _ => return problem::answer(&Refusal::RouteNotFound),
+/// A page or a verb.
+#[derive(Clone, Copy)]
+enum Route {
+    Livez,
+    Readyz,
+    Metrics,
+    Stats,
+    Pause,
+    Resume,
+    Drain,
+    LogFilter,
+}
+
+impl Route {
+    fn of(path: &str) -> Option<Self> {
+        Some(match path {
+            "/livez" => Self::Livez,
+            "/readyz" => Self::Readyz,
+            "/metrics" => Self::Metrics,
+            "/stats" => Self::Stats,
+            "/control/pause" => Self::Pause,
+            "/control/resume" => Self::Resume,
+            "/control/drain" => Self::Drain,
+            "/control/log-filter" => Self::LogFilter,
+            _ => return None,
+        })
+    }
+
+    /// The methods it has.
+    const fn methods(self) -> &'static [Method] {
+        match self {
+            Self::Livez | Self::Readyz | Self::Metrics | Self::Stats => &[Method::GET],
+            Self::Pause | Self::Resume | Self::Drain => &[Method::POST],
+            Self::LogFilter => &[Method::GET, Method::PUT],
+        }
+    }
+}
+
+async fn answer(plane: &Plane, request: Request<Incoming>) -> Answer {
+    let app = &*plane.app;
+    let Some(route) = Route::of(request.uri().path()) else { return problem::not_found() };
+    if !route.methods().contains(request.method()) {
+        return problem::method_not_allowed(route.methods());
+    }
+    if request.method() != Method::GET
+        && let Err(refused) = plane.guard.check(request.headers())
+    {
+        tracing::warn!(path = request.uri().path(), "somebody without the token has tried to command this daemon");
+        return refused.answer();
+    }
+    let result = match route {
+        Route::Livez => return health::livez(app),
+        Route::Readyz => return health::readyz(app),
+        Route::Metrics => return metrics::metrics(app),
+        Route::Stats => stats::stats(app, request.uri().query()),
+        Route::Pause => control::pause(app, request).await,
+        Route::Resume => control::resume(app, request).await,
+        Route::Drain => control::drain(app, request).await,
+        Route::LogFilter if *request.method() == Method::GET => Ok(control::log_filter(app)),
+        Route::LogFilter => control::set_log_filter(app, request).await,
     };
-    if request.method() == Method::GET { page(app) } else { problem::answer(&Refusal::MethodNotAllowed) }
+    result.unwrap_or_else(|refusal| refusal.answer())
 }

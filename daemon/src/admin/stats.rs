@@ -1,72 +1,81 @@
-//! `/stats`: one versioned document of everything this process knows. Asks no backend: everything is already in memory.
+//! `/stats`: one versioned document of everything this process knows.
 
-use crate::app::{App, Shop};
+use super::problem::Problem;
+use super::{api, worker};
+use crate::app::App;
 use crate::clock::wall_ms;
 use crate::http::{Answer, json};
+use crate::meters::{self, process};
 use bytes::Bytes;
-use serde_json::{Map, Value, json};
+use flash_core::stats::{Stats, VERSION};
 
-/// Version of the `/stats` document.
-const STATS_VERSION: u32 = 1;
-/// Most SKUs that are listed one by one; the busiest and scarcest come from the API's own list.
-const SKUS_LISTED: usize = 200;
+/// SKUs that are listed if nobody asks for another number.
+const SKUS_DEFAULT: usize = 200;
+/// Most SKUs that are listed, about 4 MB of JSON.
+const SKUS_MAX: usize = 10_000;
 
-/// `/stats`: one versioned document.
-pub(super) fn stats(app: &App) -> Answer {
-    let outcomes: Map<String, Value> = app
-        .meters
-        .outcomes
-        .counts()
-        .into_iter()
-        .map(|told| (format!("{}.{}", told.status, told.reason), told.count.into()))
-        .collect();
-    let document = json!({
-        "version": STATS_VERSION,
-        "role": app.config.role.as_str(),
-        "build": env!("CARGO_PKG_VERSION"),
-        "atMs": wall_ms(),
-        "uptimeMs": u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
-        "ready": app.unready().is_empty(),
-        "connections": app.meters.connections.load(std::sync::atomic::Ordering::Relaxed),
-        "outcomes": outcomes,
-        "selling": app.shop.as_ref().map(selling),
-        "swept": app.config.role.works().then(|| app.meters.swept_so_far().collect::<std::collections::BTreeMap<_, _>>()),
-        "recovery": app.config.role.works().then(|| app.recovery.view()),
-        "audit": app.config.role.works().then(|| app.audit.view()),
-        "projector": app.projector.as_ref().map(crate::projector::Handle::snapshot),
-    });
-    json(Bytes::from(document.to_string()))
+/// `GET /stats?skus=N`.
+pub(super) fn stats(app: &App, query: Option<&str>) -> Result<Answer, Problem> {
+    let document = document(app, skus_wanted(query)?);
+    let body = serde_json::to_vec(&document).map_err(|error| Problem::invalid(error.to_string()))?;
+    Ok(json(Bytes::from(body)))
 }
 
-fn selling(shop: &Shop) -> Value {
-    let skus: Vec<Value> = shop
-        .catalog
-        .all()
-        .iter()
-        .take(SKUS_LISTED)
-        .map(|offer| {
-            let seen = offer.lane.seen();
-            json!({
-                "skuId": offer.sku.sku_id,
-                "name": offer.sku.name,
-                "capacity": offer.sku.capacity,
-                "available": seen.map(|c| c.available),
-                "held": seen.map(|c| c.held),
-                "sold": seen.map(|c| c.sold),
-                "closing": seen.map(|c| c.closing),
-                "laneDepth": offer.lane.depth(),
-            })
-        })
-        .collect();
-    let lease = &shop.deciders.lease;
-    json!({
-        "node": shop.ids.node(),
-        "inFlight": shop.admission.in_flight(),
-        "unacknowledgedEvents": shop.deciders.recorder.unanswered(),
-        "epoch": { "latest": lease.latest(), "open": lease.is_open(), "leaseAgeMs": lease.age_ms() },
-        "stops": shop.deciders.selling.view(),
-        "redis": shop.deciders.gate.connected().err(),
-        "skuCount": shop.catalog.all().len(),
-        "skus": skus,
-    })
+/// The document. Every number in it is true; together they may be a moment apart.
+pub(super) fn document(app: &App, skus_max: usize) -> Stats {
+    let unready = app.unready();
+    Stats {
+        version: VERSION,
+        build: env!("CARGO_PKG_VERSION").to_owned(),
+        role: app.config.role.as_str().to_owned(),
+        instance: app.instance.clone(),
+        node: app.shop.as_ref().and_then(|shop| shop.ids.node()),
+        at_ms: wall_ms(),
+        uptime_ms: u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX),
+        ready: unready.is_empty(),
+        unready: unready.into_iter().map(|(latch, why)| (latch.to_owned(), why)).collect(),
+        draining: app.control.is_draining() || app.control.is_stopping(),
+        paused: app.control.paused(),
+        log_filter: app.control.logs.text(),
+        api: app.shop.as_ref().map(|shop| api::api(app, shop, skus_max)),
+        worker: app.projector.as_ref().map(|projector| worker::worker(app, projector)),
+        process: process::read(),
+        stores: meters::stores(app),
+        events: app.events.all(),
+    }
+}
+
+fn skus_wanted(query: Option<&str>) -> Result<usize, Problem> {
+    let Some(query) = query else { return Ok(SKUS_DEFAULT) };
+    let digits = query.strip_prefix("skus=").filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    digits
+        .and_then(|digits| digits.parse().ok())
+        .filter(|wanted| *wanted <= SKUS_MAX)
+        .ok_or_else(|| Problem::invalid(format!("query: only skus=N, with N from 0 to {SKUS_MAX}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_query_is_read_strictly() {
+        assert_eq!(skus_wanted(None).ok(), Some(SKUS_DEFAULT));
+        assert_eq!(skus_wanted(Some("skus=0")).ok(), Some(0));
+        assert_eq!(skus_wanted(Some("skus=10000")).ok(), Some(10_000));
+        for bad in [
+            "",
+            "skus",
+            "skus=",
+            "skus=-1",
+            "skus=+1",
+            "skus=1&skus=2",
+            "skus=10001",
+            "skus=99999999999999999999",
+            "sku=1",
+            "skus=1 ",
+        ] {
+            assert!(skus_wanted(Some(bad)).is_err(), "{bad}");
+        }
+    }
 }

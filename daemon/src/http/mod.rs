@@ -1,6 +1,6 @@
 //! The purchase API: routing and the shape of answers. Knows nothing about stock.
 
-mod body;
+pub(crate) mod body;
 mod orders;
 pub(crate) mod problem;
 mod purchase;

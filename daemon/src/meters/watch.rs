@@ -104,8 +104,11 @@ async fn stock(app: &App) {
         }
         let namespace = shop.deciders.gate.namespace();
         let keys: Vec<_> = due.iter().map(|offer| SkuKeys::new(namespace, offer.sku.sku_id)).collect();
+        let at_ms = boot_ms();
         let counters = shop.deciders.gate.look_at(&keys).await;
-        due.iter().zip(counters).for_each(|(offer, seen)| seen.into_iter().for_each(|seen| offer.lane.see(seen)));
+        due.iter()
+            .zip(counters)
+            .for_each(|(offer, seen)| seen.into_iter().for_each(|seen| offer.lane.see(seen, at_ms)));
     }
 }
 

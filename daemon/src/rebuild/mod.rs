@@ -138,7 +138,7 @@ pub enum RebuildError {
     #[error("the rebuild was given up while {}", .0.as_str())]
     GivenUp(Step),
     /// Another coordinator has been at work for too long.
-    #[error("somebody else has been filling Redis for {} s; look at `step` in GET /stats of the workers", .0.as_secs())]
+    #[error("somebody else has been filling Redis for {} s; look at worker.rebuild.step in GET /stats of the workers", .0.as_secs())]
     Busy(Duration),
     /// A task of this process died.
     #[error("a task died: {0}")]

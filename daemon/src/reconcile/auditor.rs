@@ -7,13 +7,14 @@
 use super::ledger::Memory;
 use super::{Reconcile, ReconcileError, ReconcileOptions, Report};
 use crate::clock::{boot_ms, wall_ms};
+use crate::events::Events;
 use flash_core::ids::SkuId;
-use flash_core::reconcile::{Finding, Kind};
+use flash_core::reconcile::Kind;
+use flash_core::stats::{Audit, AuditFinding, HappeningKind, Severity};
 use flash_stores::mysql::lock::NamedLock;
 use flash_stores::mysql::reconcile::{NewRun, record};
-use serde::Serialize;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 
@@ -32,46 +33,48 @@ pub(crate) struct Auditor {
 }
 
 /// Shared with the admin plane.
-#[derive(Debug, Default)]
-pub(crate) struct AuditStatus(Mutex<View>);
+#[derive(Debug)]
+pub(crate) struct AuditStatus {
+    now: Mutex<Now>,
+    events: Arc<Events>,
+}
 
 /// The last audit of this worker.
-#[derive(Debug, Clone, Default, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct View {
-    /// Whether this worker is the one that audits.
-    pub(crate) active: bool,
-    /// Audits that came to an end.
-    pub(crate) runs: u64,
-    /// When the last one did, in milliseconds since 1970.
-    pub(crate) last_at_ms: Option<u64>,
-    /// How long it took.
-    pub(crate) last_took_ms: Option<u64>,
-    /// The pause before the next one.
-    pub(crate) pause_ms: u64,
-    /// What it found, by kind.
-    pub(crate) found: BTreeMap<&'static str, usize>,
-    /// The findings themselves, the first of them.
-    pub(crate) findings: Vec<Finding>,
-    /// Why the last one came to no end, if it did not.
-    pub(crate) last_error: Option<String>,
-    #[serde(skip)]
+#[derive(Debug, Default)]
+struct Now {
+    view: Audit,
     last_boot_ms: u64,
 }
 
 impl AuditStatus {
-    pub(crate) fn view(&self) -> View {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    pub(crate) fn new(events: Arc<Events>) -> Self {
+        Self { now: Mutex::default(), events }
+    }
+
+    /// A look at it.
+    pub(crate) fn view(&self) -> Audit {
+        self.now().view.clone()
     }
 
     /// How long ago the last audit came to its end, in milliseconds.
     pub(crate) fn age_ms(&self) -> Option<u64> {
-        let view = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        view.last_at_ms.map(|_| boot_ms().saturating_sub(view.last_boot_ms))
+        let now = self.now();
+        now.view.last_at_ms.map(|_| boot_ms().saturating_sub(now.last_boot_ms))
     }
 
-    fn change(&self, change: impl FnOnce(&mut View)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    fn change(&self, change: impl FnOnce(&mut Audit)) {
+        change(&mut self.now().view);
+    }
+
+    fn now(&self) -> MutexGuard<'_, Now> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, severity: Severity, sku_id: Option<SkuId>, text: &str) {
+        match sku_id {
+            Some(sku_id) => self.events.note_sku(sku_id, HappeningKind::Audit, severity, text),
+            None => self.events.note(HappeningKind::Audit, severity, text),
+        }
     }
 }
 
@@ -166,13 +169,16 @@ impl Auditor {
                 remedy = finding.remedy,
                 "the books do not agree"
             );
+            let text = format!("the books do not agree: {}: {}", finding.kind.as_str(), finding.detail);
+            self.status.tell(Severity::Critical, finding.sku_id, &text);
         }
         for (kind, sku_id) in told.difference(&now) {
             tracing::info!(kind = kind.as_str(), sku = sku_id.map_or(0, SkuId::get), "this agrees again");
+            self.status.tell(Severity::Info, *sku_id, &format!("agrees again: {}", kind.as_str()));
         }
-        let mut found: BTreeMap<&'static str, usize> = BTreeMap::new();
+        let mut found: BTreeMap<String, u64> = BTreeMap::new();
         for finding in &report.findings {
-            *found.entry(finding.kind.as_str()).or_default() += 1;
+            *found.entry(finding.kind.as_str().to_owned()).or_default() += 1;
         }
         if *told != now {
             let run = NewRun {
@@ -190,15 +196,22 @@ impl Auditor {
             }
         }
         *told = now;
-        self.status.change(|view| {
-            view.runs += 1;
-            view.last_at_ms = Some(wall_ms());
-            view.last_boot_ms = boot_ms();
-            view.last_took_ms = u64::try_from(report.took.as_millis()).ok();
-            view.found = found;
-            view.findings = report.findings.iter().take(SHOWN_MAX).cloned().collect();
-            view.last_error = None;
+        let shown = report.findings.iter().take(SHOWN_MAX).map(|finding| AuditFinding {
+            kind: finding.kind.as_str().to_owned(),
+            sku_id: finding.sku_id,
+            text: format!("{} – {}", finding.detail, finding.remedy),
         });
+        let mut now = self.status.now();
+        now.last_boot_ms = boot_ms();
+        now.view = Audit {
+            runs: now.view.runs + 1,
+            last_at_ms: Some(wall_ms()),
+            last_took_ms: u64::try_from(report.took.as_millis()).ok(),
+            found,
+            findings: shown.collect(),
+            last_error: None,
+            ..now.view.clone()
+        };
     }
 }
 

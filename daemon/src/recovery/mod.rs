@@ -7,7 +7,7 @@
 
 mod status;
 
-pub(crate) use status::{Status, View};
+pub(crate) use status::Status;
 
 use crate::lane::Deciders;
 use crate::rebuild::{Need, Reason, Rebuild, RebuildError, RebuildOptions};
@@ -115,6 +115,7 @@ impl Recovery {
             Need::Unblock(blocked) => {
                 self.status.looks_again();
                 let opened = rebuild.unblock(&blocked, |progress| self.status.note(&progress)).await?;
+                self.status.looked();
                 return Ok(if opened < blocked.len() { Repaired::StillBlocked } else { Repaired::NotNeeded });
             }
             Need::Nothing | Need::Load(_) => return Ok(Repaired::NotNeeded),

@@ -32,7 +32,7 @@ async fn walk(points: &[&str]) {
     let refuse = "ALTER TABLE orders ADD CONSTRAINT refused CHECK (user_id <> 777)";
     sqlx::query(refuse).execute(&site.sql).await.unwrap();
     let _ = site.buyer(&[&api]).insist(&Purchase::new(777, 3, "k")).await.won();
-    eventually("the letter", || async { worker.stats().await["projector"]["deadLetters"] == 1 }).await;
+    eventually("the letter", || async { worker.worker_stats().await.projector.dead_letters == 1 }).await;
     worker.kill9().await;
     site.redis::<()>(&["FLUSHALL"]).await;
     for point in points {

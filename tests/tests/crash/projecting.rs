@@ -70,7 +70,7 @@ async fn those_who_die_over_an_event_that_mysql_refuses() {
     }
     let worker = site.daemon("worker").await;
     eventually("what is good", || async { site.orders().await == 2 }).await;
-    eventually("the letter", || async { worker.stats().await["projector"]["deadLetters"] == 1 }).await;
+    eventually("the letter", || async { worker.worker_stats().await.projector.dead_letters == 1 }).await;
     let waiting = site.flashctl(&["dlq", "list", "-o", "json"]).await.json();
     assert_eq!(waiting["counts"]["waiting"], 1, "{waiting}");
     sqlx::query("ALTER TABLE orders DROP CONSTRAINT refused").execute(&site.sql).await.unwrap();

@@ -188,7 +188,7 @@ async fn clients_that_go_away() {
         let _ = buyer.insist(purchase).await.won();
     }
     assert_eq!(site.stock(1).await.counters.held, 40, "one unit for each, however often it was asked for");
-    assert_eq!(daemon.stats().await["selling"]["inFlight"], 0, "no place is lost");
+    assert_eq!(daemon.api_stats().await.in_flight, 0, "no place is lost");
     site.finish(&[&daemon]).await;
 }
 

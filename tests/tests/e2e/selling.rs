@@ -84,8 +84,7 @@ async fn two_daemons_and_two_workers_sell_one_sale() {
         .filter_map(|said| if let Said::Won(told) = said { Some(told.order_id) } else { None })
         .collect();
     assert_eq!(orders.len(), 190, "everything is sold, each purchase once");
-    let nodes =
-        BTreeSet::from([a.stats().await["selling"]["node"].as_u64(), b.stats().await["selling"]["node"].as_u64()]);
+    let nodes = BTreeSet::from([a.stats().await.node, b.stats().await.node]);
     assert_eq!(nodes.len(), 2, "two daemons never share a node id");
     site.finish(&[&a, &b, &other]).await;
 }

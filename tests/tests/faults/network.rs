@@ -70,7 +70,7 @@ async fn a_bad_way_to_redis() {
     only_typed(&words);
     daemon.ready().await;
     // It was never taken for a Redis that has lost its data.
-    assert_eq!(daemon.stats().await["recovery"]["rebuilds"], 0);
+    assert_eq!(daemon.worker_stats().await.rebuild.rebuilds, 0);
     site.finish(&[&daemon]).await;
 }
 
@@ -191,7 +191,7 @@ async fn silence_in_the_middle_of_a_rebuild() {
 /// Waits until the stock is being filled.
 async fn rebuilding(site: &Site, daemon: &Daemon) {
     let mut buyer = site.buyer(&[daemon]);
-    eventually("a rebuild", || async { daemon.stats().await["recovery"]["step"].is_string() }).await;
+    eventually("a rebuild", || async { daemon.worker_stats().await.rebuild.step.is_some() }).await;
     let _ = buyer.buy(&Purchase::new(9_999, 2, "meanwhile")).await.refused(503, "STOCK_RECOVERING");
 }
 
@@ -227,6 +227,6 @@ async fn a_redis_that_answers_nonsense() {
     }
     let _ = buyer.insist(&Purchase::new(1_000, 1, "after")).await.won();
     daemon.ready().await;
-    assert_eq!(daemon.stats().await["recovery"]["rebuilds"], 0, "nonsense is no reason to fill Redis anew");
+    assert_eq!(daemon.worker_stats().await.rebuild.rebuilds, 0, "nonsense is no reason to fill Redis anew");
     site.finish(&[&daemon]).await;
 }

@@ -98,8 +98,7 @@ async fn a_frozen_daemon_wakes_up_without_a_lease_and_recovers() {
     frozen.pause();
     tokio::time::sleep(Duration::from_secs(7)).await;
     frozen.resume();
-    eventually("the lease to be fresh again", || async { frozen.stats().await["selling"]["epoch"]["open"] == true })
-        .await;
+    eventually("the lease to be fresh again", || async { frozen.api_stats().await.epoch.open }).await;
     rush.more_wins(100).await;
     rush.stop().await;
     site.finish(&[&frozen, &other]).await;
@@ -119,6 +118,6 @@ async fn poison_is_parked_and_the_projector_goes_on() {
         rush.more_wins(20).await;
     }
     rush.stop().await;
-    eventually("four dead letters", || async { daemon.stats().await["projector"]["deadLetters"] == 4 }).await;
+    eventually("four dead letters", || async { daemon.worker_stats().await.projector.dead_letters == 4 }).await;
     site.finish_except(&[&daemon], Exceptions { dead_letters: 4, ..Exceptions::default() }).await;
 }

@@ -1,6 +1,7 @@
 //! The gate away: typed refusals, recovery by itself, and no ticket sold twice by a Redis that has forgotten.
 
 use crate::turn;
+use flash_core::ids::SkuId;
 use flash_stores::mysql::author::Author;
 use flash_tests::backends::Own;
 use flash_tests::books::Exceptions;
@@ -60,7 +61,7 @@ async fn a_killed_redis_sells_nothing_until_it_is_rebuilt_and_nothing_twice_afte
     let ready = api.admin("/readyz").await.unwrap();
     assert!(ready.status == 200 || ready.status == 503, "{ready:?}");
     rush.more_wins(20).await;
-    assert_eq!(worker.stats().await["recovery"]["rebuilds"], 1);
+    assert_eq!(worker.worker_stats().await.rebuild.rebuilds, 1);
     // Who was told before is told the same, from a Redis that was not there then.
     let again = crowd(&site, &[&api], early, true).await;
     assert!(again.iter().all(|said| said.word() == "WON"), "{:?}", tally(&again));
@@ -108,11 +109,11 @@ async fn a_sku_with_waiting_dead_letters_stays_closed_until_they_are_replayed() 
     let mut buyer = site.buyer(&[&daemon]);
     let purchase = Purchase { quantity: 2, ..Purchase::new(777, 1, "k") };
     let told = buyer.insist(&purchase).await.won();
-    eventually("the letter", || async { daemon.stats().await["projector"]["deadLetters"] == 1 }).await;
+    eventually("the letter", || async { daemon.worker_stats().await.projector.dead_letters == 1 }).await;
     site.redis::<()>(&["FLUSHALL"]).await;
     // The other SKU sells again; this one does not, although MySQL knows of nobody who has its units.
     let _ = buyer.insist(&Purchase::new(1, 2, "k")).await.won();
-    let blocked = || async { daemon.stats().await["recovery"]["blocked"]["1"].as_str().map(str::to_owned) };
+    let blocked = || async { daemon.worker_stats().await.rebuild.blocked.remove(&SkuId::new(1)) };
     eventually("the reason", || async { blocked().await.is_some_and(|why| why.contains("flashctl dlq replay")) }).await;
     let _ = buyer.buy(&Purchase::new(2, 1, "k")).await.refused(503, "STOCK_RECOVERING");
     sqlx::query("ALTER TABLE orders DROP CONSTRAINT refused").execute(&site.sql).await.unwrap();
@@ -144,7 +145,7 @@ async fn an_order_that_was_deleted_by_hand_is_not_sold_again() {
         sqlx::query(sql).execute(&site.sql).await.unwrap();
     }
     site.redis::<()>(&["FLUSHALL"]).await;
-    let blocked = || async { daemon.stats().await["recovery"]["blocked"]["1"].as_str().map(str::to_owned) };
+    let blocked = || async { daemon.worker_stats().await.rebuild.blocked.remove(&SkuId::new(1)) };
     eventually("the reason", || async { blocked().await.is_some_and(|why| why.contains("flashctl reconcile")) }).await;
     let _ = buyer.buy(&Purchase::new(2, 1, "k")).await.refused(503, "STOCK_RECOVERING");
     sqlx::query("INSERT INTO orders SELECT * FROM kept").execute(&site.sql).await.unwrap();

@@ -64,7 +64,7 @@ async fn a_lagging_replica_takes_over_and_the_old_primary_takes_back() {
     let rest = (201..=220).map(|user| Purchase::new(user, 2, "rest")).collect();
     assert_eq!(tally(&crowd(&site, &[&api], rest, true).await)["WON"], 2);
     rush.stop().await;
-    assert_eq!(worker.stats().await["recovery"]["rebuilds"], 2);
+    assert_eq!(worker.worker_stats().await.rebuild.rebuilds, 2);
     site.finish_except(&[&api, &worker], REBUILT).await;
 }
 
@@ -98,7 +98,7 @@ async fn in_a_split_brain_only_one_side_sells() {
         async move { asking.buy(&purchase).await.word() == "STOCK_RECOVERING" }
     })
     .await;
-    eventually("the new side to be filled", || async { worker.stats().await["recovery"]["rebuilds"] == 1 }).await;
+    eventually("the new side to be filled", || async { worker.worker_stats().await.rebuild.rebuilds == 1 }).await;
     sells_again(&rush, since, "split brain, the new side filled").await;
     let late = (101..=130).map(|user| Purchase::new(user, 2, "late")).collect();
     assert_eq!(tally(&crowd(&site, &[&both], late, true).await)["WON"], 15);
@@ -131,7 +131,7 @@ async fn a_cluster_loses_a_primary_and_sells_on() {
     let killed = &site.stack.redis_set().servers()[1];
     let since = Instant::now();
     killed.kill9().await.unwrap();
-    eventually("the rebuild", || async { worker.stats().await["recovery"]["rebuilds"] == 1 }).await;
+    eventually("the rebuild", || async { worker.worker_stats().await.rebuild.rebuilds == 1 }).await;
     sells_again(&rushes[0], since, "a primary of the cluster killed").await;
     for rush in &rushes {
         rush.more_wins(5).await;
@@ -147,6 +147,6 @@ async fn a_cluster_loses_a_primary_and_sells_on() {
         rush.more_wins(5).await;
         rush.stop().await;
     }
-    assert_eq!(worker.stats().await["recovery"]["rebuilds"], 1, "a replica is no reason to fill anything");
+    assert_eq!(worker.worker_stats().await.rebuild.rebuilds, 1, "a replica is no reason to fill anything");
     site.finish_except(&[&api, &worker], REBUILT).await;
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use flash_core::ids::Epoch;
+use flash_core::{ids::Epoch, stats::Stats};
 use flash_stores::{
     kafka::{KafkaError, KafkaSettings, consumer::LogConsumer, describe, trace::epoch_history},
     mysql::{Db, MySqlError, MySqlSettings, health, migrate, offsets, skus},
@@ -159,14 +159,13 @@ async fn daemons(admins: &[String]) -> Vec<DaemonFacts> {
 
 async fn daemon(url: &str) -> Asked<DaemonSaid> {
     let address = url.trim().trim_start_matches("http://").trim_end_matches('/');
-    let (_, stats) = http::get(address, "/stats").await?;
-    let stats: serde_json::Value = serde_json::from_str(&stats).map_err(|_| "that is no flashd".to_owned())?;
-    let word = |name: &str| stats[name].as_str().unwrap_or("unknown").to_owned();
-    let unready = match http::get(address, "/readyz").await? {
-        (200, _) => String::new(),
-        (_, body) => body,
-    };
-    Ok(DaemonSaid { role: word("role"), version: word("build"), unready })
+    let (_, stats) = http::get(address, "/stats?skus=0").await?;
+    let stats: Stats = serde_json::from_str(&stats).map_err(|_| "that is no flashd".to_owned())?;
+    if stats.version == 0 {
+        return Err("that is no flashd".to_owned());
+    }
+    let unready: Vec<_> = stats.unready.iter().map(|(latch, why)| format!("{latch}: {why}")).collect();
+    Ok(DaemonSaid { role: stats.role, version: stats.build, unready: unready.join("; ") })
 }
 
 /// Whether all servers are addressed on this machine.

@@ -90,7 +90,7 @@ fn remark(view: &SkuView, terminal: &Terminal) {
         StockView::Loaded(_) => return,
         StockView::Filling => (
             format!("SKU {sku_id} is being filled, or stays closed"),
-            "GET /stats of a worker says which, under recovery.blocked".to_owned(),
+            "GET /stats of a worker says which, under worker.rebuild.blocked".to_owned(),
         ),
         StockView::Absent => (format!("SKU {sku_id} is not in Redis"), "flashctl setup".to_owned()),
         StockView::Unknown(reason) => (format!("Redis was not asked: {reason}"), "REDIS_URL names another".to_owned()),

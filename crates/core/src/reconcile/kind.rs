@@ -151,7 +151,7 @@ impl Kind {
             Self::LedgerDiffers => "rows were changed by hand; compare the orders with flashctl why ORDER",
             Self::DeadLettersWaiting => "repair what they failed with, then: flashctl dlq replay --all",
             Self::BlockedSku => {
-                "GET /stats of a worker says why, under recovery.blocked; it opens by itself once that is repaired"
+                "GET /stats of a worker says why, under worker.rebuild.blocked; it opens by itself once that is repaired"
             }
             Self::StockLost => "a worker fills Redis anew by itself; without one: flashctl rebuild",
         }

@@ -67,7 +67,7 @@ impl Histogram {
     /// Durations counted.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.counts.iter().map(|(_, count)| count).sum()
+        self.counts.iter().fold(0, |all, (_, count)| all.saturating_add(*count))
     }
 
     /// Whether nothing was counted.
@@ -93,9 +93,9 @@ impl Histogram {
     pub fn quantile_us(&self, share: f64) -> Option<u64> {
         let count = self.count();
         let rank = ((share * count as f64).ceil() as u64).clamp(1, count.max(1));
-        let mut seen = 0;
+        let mut seen = 0_u64;
         self.counts.iter().find_map(|(bucket, count)| {
-            seen += count;
+            seen = seen.saturating_add(*count);
             (seen >= rank).then(|| highest_us(*bucket))
         })
     }
@@ -223,5 +223,6 @@ mod tests {
             serde_json::from_str(r#"{"count":9,"sumUs":1,"buckets":[[99999,1],[3,18446744073709551615],[3,1]]}"#)
                 .unwrap();
         assert_eq!(strange.buckets().map(|(bucket, _)| bucket).collect::<Vec<_>>(), [3, BUCKETS - 1]);
+        assert_eq!((strange.count(), strange.quantile_us(1.0)), (u64::MAX, Some(3)));
     }
 }

@@ -7,6 +7,7 @@
 pub mod audit;
 pub mod author;
 pub mod changes;
+pub mod daemons;
 pub mod dead_letters;
 pub mod epochs;
 mod error;

@@ -35,7 +35,7 @@ fn project(projector: &Handle, page: &mut Page) {
     page.number(&is::PROJECTOR_PARTITIONS, seen.partitions);
 }
 
-fn recovery(recovery: &crate::recovery::View, page: &mut Page) {
+fn recovery(recovery: &flash_core::stats::RebuildView, page: &mut Page) {
     page.number(&is::REBUILDS, recovery.rebuilds);
     page.number(&is::REBUILD_FAILURES, recovery.failures);
     page.number(&is::REBUILDING, u8::from(recovery.step.is_some()));

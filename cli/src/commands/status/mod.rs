@@ -1,0 +1,62 @@
+//! `flashctl status`: is everything well, part by part, as the daemons see it.
+//!
+//! Looks once and changes nothing. What it says of Redis, Kafka and MySQL is what the daemons say of them; `flashctl doctor` asks
+//! them itself.
+
+mod judge;
+mod view;
+
+use std::time::Duration;
+
+use clap::Args;
+
+use self::judge::Level;
+use crate::{
+    args::Output,
+    exit::Exit,
+    live::{
+        discover::{Roster, WatchedArgs},
+        poll::Poller,
+    },
+    report::Failure,
+    terminal::Terminal,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  flashctl status                               every daemon that says in MySQL that it runs
+  flashctl status --admin 10.0.0.7:9100         this one
+  flashctl status -o json                       for programs
+  flashctl status || flashctl doctor            exit code 3: something was found; 4: a part is down";
+
+/// How long a daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// Most SKUs whose stock is added up.
+const SKUS_MAX: usize = 10_000;
+
+/// Whether everything is well: daemons, Redis, Kafka, MySQL, epoch, lag, rebuild, findings, stock.
+///
+/// Exit code 0: all is well; 3: something was found – by the auditor, in the dead letters, or SKUs that could not be filled; 4: a
+/// part is down, or no daemon answers.
+#[derive(Debug, Args)]
+#[command(before_help = EXAMPLES)]
+pub(crate) struct StatusArgs {
+    #[command(flatten)]
+    watched: WatchedArgs,
+}
+
+/// The command.
+pub(crate) async fn command(args: StatusArgs, terminal: &Terminal) -> Result<Exit, Failure> {
+    let roster = Roster::find(&args.watched).await?;
+    let sample = Poller::new(roster, SKUS_MAX).look(PATIENCE).await;
+    let status = judge::judge(&sample);
+    match terminal.output() {
+        Output::Text => view::text(&status, terminal)?,
+        Output::Json => terminal.answer(&view::json(&status).to_string())?,
+    }
+    Ok(match status.worst() {
+        Level::Ok => Exit::Ok,
+        Level::Found => Exit::Found,
+        Level::Down => Exit::Unreachable,
+    })
+}

@@ -1,0 +1,155 @@
+//! The first lines of every page: which sale, what it does, whether anything is wrong.
+
+use ratatui::{layout::Rect, style::Modifier};
+
+use super::pen::{Pen, width};
+use crate::top::{
+    format,
+    model::Kind,
+    situation::{self, Tone},
+    state::State,
+};
+
+/// The sign of a tone, so that none is told by colour alone.
+pub(crate) fn sign(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Quiet => "○",
+        Tone::Good => "✔",
+        Tone::Warn => "▲",
+        Tone::Bad => "✖",
+    }
+}
+
+/// One line: title, state, daemons, clock. What does not fit is left out from the right.
+pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
+    let look = pen.look;
+    let model = state.shown();
+    let situation = state.situation();
+    let mut right: Vec<(String, ratatui::style::Style)> = Vec::new();
+    if let Some(held_ms) = state.held_for_ms() {
+        right.push((format!(" PAUSED {} ", format::age(held_ms)), look.warn.add_modifier(Modifier::REVERSED)));
+        right.push((" ".into(), look.dim));
+    }
+    if let Some(path) = &state.recording_to {
+        right.push(("● REC ".into(), look.bad.remove_modifier(Modifier::REVERSED)));
+        right.push((format!("{} ", format::cut(path, 24)), look.dim));
+    }
+    if state.shown_at_ms() > 0 {
+        right.push((format!("{} UTC", format::clock(state.shown_at_ms())), look.dim));
+    }
+    let badge = format!(" {} ", situation.word);
+    let badge_style = pen.tone(situation.tone).add_modifier(Modifier::BOLD | Modifier::REVERSED);
+    let mut x = pen.text(area, 0, 0, &badge, badge_style);
+    let mut middle = Vec::new();
+    if !situation.why.is_empty() {
+        middle.push((situation.why.clone(), pen.tone(situation.tone).remove_modifier(Modifier::REVERSED)));
+    }
+    middle.push((state.title.clone(), look.strong));
+    let up = model.answering().count();
+    if !model.daemons.is_empty() {
+        middle.push((
+            format!("{up}/{} up", model.daemons.len()),
+            if up < model.daemons.len() { look.warn } else { look.dim },
+        ));
+    }
+    if let Some(epoch) = epoch(state) {
+        middle.push((format!("epoch {epoch}"), look.dim));
+    }
+    if let Some(uptime_ms) = uptime_ms(state) {
+        middle.push((format!("up {}", format::span(uptime_ms)), look.dim));
+    }
+    // The right side matters more than the last of the middle, but never more than the reason.
+    let right_width: u16 = right.iter().map(|(text, _)| width(text)).sum();
+    for (index, (text, style)) in middle.iter().enumerate() {
+        let room = area.width.saturating_sub(x + 2);
+        let wanted = if index == 0 { 0 } else { width(text) + right_width + 2 };
+        if room < wanted.max(3) {
+            break;
+        }
+        x = pen.text(area, x + 2, 0, &format::cut(text, usize::from(room)), *style);
+    }
+    if !pen.spans_right(area, x + 2, 0, &right) {
+        // At least what cannot be seen elsewhere: that the picture is held, that a recording runs.
+        right.truncate(right.len().saturating_sub(1));
+        pen.spans_right(area, x + 2, 0, &right);
+    }
+}
+
+fn epoch(state: &State) -> Option<u64> {
+    let daemons = state.shown().daemons.iter().filter_map(|daemon| daemon.last.as_ref());
+    daemons.filter_map(|stats| stats.api.as_ref()).map(|api| api.epoch.latest.0).max().filter(|epoch| *epoch > 0)
+}
+
+fn uptime_ms(state: &State) -> Option<u64> {
+    state.shown().answering().filter_map(|daemon| daemon.last.as_ref()).map(|stats| stats.uptime_ms).max()
+}
+
+/// Two lines: where all units are, how fast it goes, and the worst of all checks.
+pub(crate) fn summary(state: &State, area: Rect, pen: &mut Pen<'_>) {
+    let look = pen.look;
+    let model = state.shown();
+    let sum = &model.stock.sum;
+    let known = model.knows_anything() && !model.stock.rows().is_empty() && sum.unread < model.stock.rows().len();
+    let number = |n: u64| if known { format::count(n) } else { format::UNKNOWN.to_owned() };
+    let before = [
+        (number(sum.parts.sold), look.sold.add_modifier(Modifier::BOLD)),
+        (" sold".into(), look.dim),
+        (" │ ".into(), look.rule),
+        (number(sum.parts.held), look.held.add_modifier(Modifier::BOLD)),
+        (" held".into(), look.dim),
+        (" │ ".into(), look.rule),
+        (number(sum.parts.left), look.left.add_modifier(Modifier::BOLD)),
+        (" left".into(), look.dim),
+    ];
+    let x = pen.spans(area, 0, 0, &before) + 2;
+    let of = format!("of {}", number(sum.capacity));
+    let cells = area.width.saturating_sub(x + width(&of) + 2);
+    if cells >= 8 {
+        pen.gauge(area, x, 0, cells, known.then_some(sum.parts));
+        pen.text(area, x + cells + 2, 0, &of, look.dim);
+    } else {
+        pen.text(area, x.saturating_sub(1), 0, &of, look.dim);
+    }
+    let flow = model.flow();
+    // What is not selling leaves at no pace, and lasts for no time.
+    let mut pace = Vec::new();
+    if sum.selling > 0 || !known {
+        pace.push((format::rate_or(sum.pace), look.strong));
+        pace.push((" leaving".into(), look.dim));
+    }
+    if sum.selling > 0 {
+        let lasts_ms = sum.lasts_ms.filter(|_| state.foretells());
+        pace.push((" · all gone in ".into(), look.dim));
+        pace.push((format::estimate(lasts_ms), look.strong));
+    }
+    let between = if pace.is_empty() { "" } else { " · " };
+    let answers = [
+        (between.to_owned(), look.rule),
+        (format::rate_or(flow.map(|flow| flow.at(Kind::Won))), look.won.add_modifier(Modifier::BOLD)),
+        (" wins".into(), look.dim),
+        (" of ".into(), look.dim),
+        (format::rate_or(flow.map(|flow| flow.answers())), look.strong),
+        (" answers".into(), look.dim),
+    ];
+    let x = pen.spans(area, 0, 1, &pace);
+    let (text, style) = verdict(state, pen);
+    let wide: u16 = answers.iter().map(|(text, _)| width(text)).sum();
+    let x = if area.width >= x + wide + 24 { pen.spans(area, x, 1, &answers) } else { x };
+    let room = usize::from(area.width.saturating_sub(x + 2));
+    if room > 4 {
+        pen.spans_right(area, x + 2, 1, &[(format::cut(&text, room), style)]);
+    }
+}
+
+/// The worst check, or that there is none.
+pub(crate) fn verdict(state: &State, pen: &Pen<'_>) -> (String, ratatui::style::Style) {
+    let model = state.shown();
+    if !model.knows_anything() {
+        return (String::new(), pen.look.dim);
+    }
+    let checks = situation::checks(model, &state.window);
+    match situation::worst(&checks) {
+        Some(check) => (format!("{} {}: {}", sign(check.tone), check.name, check.text), pen.tone(check.tone)),
+        None => (format!("{} nothing wrong", sign(Tone::Good)), pen.look.good),
+    }
+}
