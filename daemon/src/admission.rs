@@ -41,10 +41,18 @@ impl Admission {
     /// Admits a purchase, cheapest check first.
     pub(crate) fn admit(&self) -> Result<Admitted<'_>, Refusal> {
         match self.shut.load(Ordering::Relaxed) {
-            0 => {}
-            PAUSED => return Err(Refusal::SalePaused),
-            _ => return Err(Refusal::Overloaded),
+            0 => self.enter(),
+            PAUSED => Err(Refusal::SalePaused),
+            _ => Err(Refusal::Overloaded),
         }
+    }
+
+    /// Admits a payment or cancellation: what was sold before a pause or a drain can be settled in it.
+    pub(crate) fn admit_settlement(&self) -> Result<Admitted<'_>, Refusal> {
+        if self.shut.load(Ordering::Relaxed) & STOPPING != 0 { Err(Refusal::Overloaded) } else { self.enter() }
+    }
+
+    fn enter(&self) -> Result<Admitted<'_>, Refusal> {
         if !self.lease.is_open() || self.recorder.partitions() == 0 {
             return Err(Refusal::StockRecovering);
         }

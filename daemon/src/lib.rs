@@ -23,7 +23,6 @@ mod clock;
 mod control;
 mod events;
 mod fenced;
-mod freshen;
 mod http;
 mod lane;
 mod latch;

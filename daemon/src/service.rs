@@ -13,12 +13,11 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::events::Events;
 use crate::fenced::Fenced;
-use crate::freshen;
 use crate::http::{Connections, Twins, Webhook, serve};
 use crate::lane::Deciders;
 use crate::lease::Lease;
 use crate::logs::LogFilter;
-use crate::meters::Meters;
+use crate::meters::{self, Meters};
 use crate::nodes::Ids;
 use crate::projector::{Projector, ProjectorOptions};
 use crate::reconcile::{AuditStatus, Auditor};
@@ -132,10 +131,8 @@ pub async fn start(config: Config, logs: LogFilter) -> Result<Running, ServiceEr
         audit,
     };
     let app = Arc::new(app);
-    if app.shop.is_some() {
-        keepers.push(tokio::spawn(freshen::keep(Arc::clone(&app.catalog), Arc::clone(&app.deciders))));
-    }
     keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app.deciders))));
+    keepers.push(tokio::spawn(meters::watch(Arc::clone(&app))));
     let sweeper = works.then(|| Sweeper::new(Arc::clone(&app.deciders), Arc::clone(&app.catalog)));
     let sweeper = sweeper.map(|sweeper| tokio::spawn(sweeper.run(drained.clone())));
     if works {

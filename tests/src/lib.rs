@@ -12,6 +12,7 @@ pub mod buyer;
 pub mod cashier;
 pub mod crowd;
 pub mod daemon;
+pub mod exposition;
 pub mod operator;
 pub mod site;
 pub mod wire;

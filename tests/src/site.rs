@@ -27,6 +27,9 @@ pub const PARTITIONS: i32 = 4;
 /// D, unless a test says otherwise.
 const LEASE: Duration = Duration::from_secs(5);
 
+/// What whoever commands a daemon of a site has to know.
+pub const ADMIN_TOKEN: &str = "the-token-of-the-tests";
+
 /// Settings of a daemon whose books are audited: an event that does not come is given up soon, and nobody audits unasked.
 pub const AUDITED: [(&str, &str); 2] = [("FLASH_KAFKA_MESSAGE_TIMEOUT", "5s"), ("FLASH_AUDIT_EVERY", "0s")];
 
@@ -133,6 +136,7 @@ impl Site {
         let mut env = stack.env_map();
         env.insert("MYSQL_DATABASE".to_owned(), mysql.database.clone());
         env.insert("FLASH_NAMESPACE".to_owned(), namespace.clone());
+        env.insert("FLASH_ADMIN_TOKEN".to_owned(), ADMIN_TOKEN.to_owned());
         env.insert("FLASH_WEBHOOK_SECRET".to_owned(), SECRET.to_owned());
         let kafka = KafkaSettings { brokers: stack.kafka().address().to_owned(), namespace: namespace.clone() };
         let redis =

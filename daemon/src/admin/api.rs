@@ -5,19 +5,14 @@ use crate::app::{App, Shop};
 use crate::clock::wall_ms;
 use crate::lane::Deciders;
 use flash_core::limits::LANE_QUEUE_MAX;
-use flash_core::stats::{Api, EpochView, Lanes, OutcomeCount};
+use flash_core::stats::{Api, Connections, EpochView, Lanes};
 
 /// What an API process tells.
 pub(super) fn api(app: &App, shop: &Shop, skus_max: usize) -> Api {
-    let outcomes = app.meters.outcomes().map(|(status, reason, count)| OutcomeCount {
-        status: status.to_owned(),
-        reason: reason.to_owned(),
-        count,
-    });
-    Api {
+    let mut api = Api {
+        connections: Connections { max: app.config.http.connections_max as u64, ..Connections::default() },
         in_flight: shop.admission.in_flight() as u64,
         in_flight_max: shop.admission.in_flight_max() as u64,
-        outcomes: outcomes.collect(),
         lanes: lanes(shop),
         unacknowledged: shop.deciders.recorder.unanswered(),
         epoch: epoch(&shop.deciders),
@@ -25,7 +20,9 @@ pub(super) fn api(app: &App, shop: &Shop, skus_max: usize) -> Api {
         sku_count: shop.catalog.offers().len() as u64,
         skus: skus::list(&shop.catalog, skus_max, wall_ms()),
         ..Api::default()
-    }
+    };
+    app.meters.fill_api(&mut api);
+    api
 }
 
 fn lanes(shop: &Shop) -> Lanes {

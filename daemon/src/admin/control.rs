@@ -136,5 +136,9 @@ async fn read_optional<T: DeserializeOwned + Default>(request: Request<Incoming>
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // A list would do for the library, its items in the order of our fields.
+    if body.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Problem::invalid("body: must be a JSON object"));
+    }
     serde_json::from_slice(body).map_err(|error| Problem::invalid(format!("body: {error}")))
 }

@@ -1,14 +1,13 @@
 //! The SKUs of the `/stats` document: which of them, and whether each is sold now.
 
 use crate::catalog::{Catalog, Offer};
-use crate::clock::boot_ms;
 use flash_core::sale::Sku;
 use flash_core::stats::{SkuState, SkuStats};
 use flash_core::stock::Counters;
 use std::sync::Arc;
 
-/// At most `most` SKUs, in order of their ids. If there are more, the busiest are picked: most purchases waiting, then most
-/// units held or sold, then the lowest id.
+/// At most `most` SKUs, in order of their ids. If there are more, the busiest are picked: most purchases asked of
+/// this daemon, then most units held or sold, then the lowest id.
 pub(super) fn list(catalog: &Catalog, most: usize, now_ms: u64) -> Vec<SkuStats> {
     let mut offers: Vec<Arc<Offer>> = catalog.offers().values().cloned().collect();
     if most == 0 {
@@ -24,14 +23,16 @@ pub(super) fn list(catalog: &Catalog, most: usize, now_ms: u64) -> Vec<SkuStats>
 
 /// The busiest first.
 fn busyness(offer: &Offer) -> impl Ord + use<> {
-    let taken = offer.lane.seen().map_or(0, |seen| u64::from(seen.counters.held) + u64::from(seen.counters.sold));
-    (std::cmp::Reverse((offer.lane.depth(), taken)), offer.sku.sku_id)
+    let taken = offer.lane.seen().map_or(0, |seen| u64::from(seen.held) + u64::from(seen.sold));
+    (std::cmp::Reverse((offer.lane.counts().attempts, taken)), offer.sku.sku_id)
 }
 
 fn describe(offer: &Offer, now_ms: u64) -> SkuStats {
     let sku = &offer.sku;
-    let seen = offer.lane.seen();
-    let counters = seen.map(|seen| seen.counters);
+    // The age first: counters that arrive in between are younger than it says, never older.
+    let seen_ms_ago = offer.lane.seen_ms_ago();
+    let counters = offer.lane.seen();
+    let asked = offer.lane.counts();
     let count = |of: fn(Counters) -> u32| counters.map(|counters| u64::from(of(counters)));
     SkuStats {
         name: sku.name.clone(),
@@ -45,8 +46,11 @@ fn describe(offer: &Offer, now_ms: u64) -> SkuStats {
         held: count(|c| c.held),
         sold: count(|c| c.sold),
         closing: count(|c| c.closing),
-        seen_ms_ago: seen.map(|seen| boot_ms().saturating_sub(seen.at_ms)),
+        seen_ms_ago,
         waiting: offer.lane.depth() as u64,
+        attempts: asked.attempts,
+        wins: asked.wins,
+        sold_out: asked.sold_out,
         ..SkuStats::of(sku.sku_id)
     }
 }

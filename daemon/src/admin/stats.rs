@@ -5,6 +5,7 @@ use super::{api, worker};
 use crate::app::App;
 use crate::clock::wall_ms;
 use crate::http::{Answer, json};
+use crate::meters::{self, process};
 use bytes::Bytes;
 use flash_core::stats::{Stats, VERSION};
 
@@ -38,8 +39,9 @@ pub(super) fn document(app: &App, skus_max: usize) -> Stats {
         log_filter: app.control.logs.text(),
         api: app.shop.as_ref().map(|shop| api::api(app, shop, skus_max)),
         worker: app.projector.as_ref().map(|projector| worker::worker(app, projector)),
+        process: process::read(),
+        stores: meters::stores(app),
         events: app.events.all(),
-        ..Stats::default()
     }
 }
 

@@ -117,14 +117,13 @@ impl Last {
         self.skus.retain(|sku_id, _| offers.contains_key(sku_id));
         let mut changes: Vec<(SkuId, SkuState)> = Vec::new();
         for (sku_id, offer) in &*offers {
-            let state = skus::state(&offer.sku, offer.lane.seen().map(|seen| seen.counters), wall_ms);
+            let state = skus::state(&offer.sku, offer.lane.seen(), wall_ms);
             if state == SkuState::Unknown {
                 continue;
             }
-            let Some((told, at_ms)) = self.skus.get_mut(sku_id) else {
-                self.skus.insert(*sku_id, (state, now_ms.saturating_sub(SKU_PAUSE_MS)));
-                continue;
-            };
+            // The catalogue has told that it is on sale; that it is not, or no more, is news.
+            let fresh = || (SkuState::Selling, now_ms.saturating_sub(SKU_PAUSE_MS));
+            let (told, at_ms) = self.skus.entry(*sku_id).or_insert_with(fresh);
             if *told != state && now_ms.saturating_sub(*at_ms) >= SKU_PAUSE_MS {
                 (*told, *at_ms) = (state, now_ms);
                 changes.push((*sku_id, state));

@@ -2,14 +2,13 @@
 
 use crate::app::App;
 use crate::projector::Handle;
-use flash_core::stats::{Projector, Sweeper, Worker};
+use flash_core::stats::{Projector, Worker};
 
 /// What a worker tells.
 pub(super) fn worker(app: &App, projector: &Handle) -> Worker {
-    let swept = app.meters.swept_so_far().map(|(state, count)| (state.to_owned(), count));
     Worker {
         projector: projected(projector),
-        sweeper: Sweeper { swept: swept.collect(), ..Sweeper::default() },
+        sweeper: app.meters.sweeper(),
         rebuild: app.recovery.view(),
         audit: app.audit.view(),
     }
@@ -19,6 +18,7 @@ fn projected(projector: &Handle) -> Projector {
     let seen = projector.snapshot();
     Projector {
         events: seen.events,
+        applied: seen.applied.into_iter().map(|(state, count)| (state.to_owned(), count)).collect(),
         batches: seen.batches,
         dead_letters: seen.dead_letters,
         voided: seen.voided,
@@ -28,6 +28,5 @@ fn projected(projector: &Handle) -> Projector {
         lag_ms: seen.lag_ms,
         partitions: seen.partitions as u64,
         last_error: seen.last_error,
-        ..Projector::default()
     }
 }

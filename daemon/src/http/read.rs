@@ -20,7 +20,7 @@ pub(super) fn health(app: &App) -> Answer {
 
 /// `GET /api/v1/flash/skus`.
 pub(super) fn skus(shop: &Shop) -> Answer {
-    let skus: Vec<Value> = shop.catalog.all().iter().map(|offer| describe(offer, last_seen(offer))).collect();
+    let skus: Vec<Value> = shop.catalog.all().iter().map(|offer| describe(offer, offer.lane.seen())).collect();
     json(Bytes::from(json!({ "skus": skus }).to_string()))
 }
 
@@ -30,11 +30,7 @@ pub(super) async fn sku(shop: &Shop, id: &str) -> Answer {
     let Some(offer) = offer else { return problem::answer(&Refusal::SkuNotFound) };
     let keys = SkuKeys::new(shop.deciders.gate.namespace(), offer.sku.sku_id);
     let now = shop.deciders.gate.snapshot(&keys).await.ok().flatten().map(|snapshot| snapshot.counters);
-    json(Bytes::from(describe(&offer, now.or_else(|| last_seen(&offer))).to_string()))
-}
-
-fn last_seen(offer: &Offer) -> Option<Counters> {
-    offer.lane.seen().map(|seen| seen.counters)
+    json(Bytes::from(describe(&offer, now.or_else(|| offer.lane.seen())).to_string()))
 }
 
 /// Counters are null while Redis has not told any: unknown is not zero.

@@ -25,7 +25,7 @@ async fn pay_order(app: &App, shop: &Shop, id: &str, request: Request<Incoming>)
     let (_, body) = body::read_json(request).await?;
     let paid_order = OrderId::parse(id).map_err(|_| Refusal::OrderNotFound)?;
     let request = PayRequest::parse(&body).map_err(|error| Refusal::Validation(error.to_string()))?;
-    let _admitted = shop.admission.admit()?;
+    let _admitted = shop.admission.admit_settlement()?;
     let fated = Settler::new(app, shop)?.pay(paid_order, &request, Sender::Shop).await?;
     app.meters.paid(&fated);
     let (order_id, replayed) = match fated {
@@ -69,7 +69,7 @@ async fn cancel_order(app: &App, shop: &Shop, id: &str, request: Request<Incomin
     let body = body::read_optional_json(request).await?;
     let order_id = OrderId::parse(id).map_err(|_| Refusal::OrderNotFound)?;
     let user_id = if body.is_empty() { None } else { buyer(&body)? };
-    let _admitted = shop.admission.admit()?;
+    let _admitted = shop.admission.admit_settlement()?;
     let replayed = Settler::new(app, shop)?.cancel(order_id, user_id).await?;
     app.meters.cancelled();
     let message = "The reservation was cancelled; its tickets go back on sale.";

@@ -99,7 +99,7 @@ async fn receive(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<A
     let (headers, body) = body::read_json(request).await?;
     let at_ms = shop.webhook.verify(&headers, &body)?;
     let notice = Notice::parse(&body).map_err(|error| Refusal::Validation(error.to_string()))?;
-    let _admitted = shop.admission.admit()?;
+    let _admitted = shop.admission.admit_settlement()?;
     let now_ms = shop.deciders.gate.now_ms().await.map_err(|_| Refusal::StockRecovering)?;
     if now_ms.abs_diff(at_ms) > shop.webhook.tolerance_ms {
         return Err(Refusal::SignatureInvalid("t is too far from now"));

@@ -2,11 +2,14 @@
 
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
 
+mod admin;
+mod admin_verbs;
 mod bad_bodies;
 mod bad_requests;
 mod capacity;
 mod expiry;
 mod keys;
+mod metrics;
 mod orders;
 mod selling;
 mod settling;

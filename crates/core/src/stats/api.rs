@@ -144,6 +144,8 @@ pub struct Stops {
     pub stopped_at_ms: Option<u64>,
     /// When it went on.
     pub resumed_at_ms: Option<u64>,
+    /// SKUs whose last batch could not be decided, whether or not others can be.
+    pub stopped_skus: u64,
 }
 
 /// One SKU: its definition as MySQL last said, its counters as Redis last said, what was asked of this daemon.

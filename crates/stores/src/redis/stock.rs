@@ -111,17 +111,6 @@ impl Gate {
         Ok(Some(Snapshot { epoch, now_ms, capacity, counters, first_expiry_ms, holds: reply.number()? }))
     }
 
-    /// The counters of many SKUs at once, each as it is at one instant. `None` where Redis does not tell, has no stock, or has
-    /// it closed while it is being filled.
-    pub async fn counters(&self, skus: &[SkuKeys]) -> Vec<Option<Counters>> {
-        let mut asks = redis::pipe();
-        for keys in skus {
-            asks.cmd("HMGET").arg(&keys.stock).arg(&["epoch", "available", "held", "sold", "closing", "seq"]);
-        }
-        let replies = if skus.is_empty() { Vec::new() } else { self.pipeline(&asks).await };
-        replies.into_iter().map(|reply| reply.ok().as_ref().and_then(counters_of_hash)).collect()
-    }
-
     /// The buyers that won, from position `from` of the list on, at most `most` of them.
     ///
     /// # Errors
@@ -165,15 +154,6 @@ impl Gate {
         let reply = self.run(&call).await?;
         if text(&reply) == Some("OK") { Ok(()) } else { Reply::open(reply).and(Err(unexpected("configure"))) }
     }
-}
-
-/// Counters as the stock hash has them, behind its epoch. A closed one carries a mark instead of an epoch.
-fn counters_of_hash(reply: &Value) -> Option<Counters> {
-    let Value::Array(fields) = reply else { return None };
-    let number = |index: usize| fields.get(index).and_then(text)?.parse::<u64>().ok();
-    let count = |index: usize| u32::try_from(number(index)?).ok();
-    number(0)?;
-    Some(Counters { available: count(1)?, held: count(2)?, sold: count(3)?, closing: count(4)?, seq: number(5)? })
 }
 
 fn counters(reply: &mut Reply) -> Result<Counters, StockError> {
