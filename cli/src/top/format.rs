@@ -78,7 +78,7 @@ pub(crate) fn age(ms: u64) -> String {
 pub(crate) fn period(ms: u64) -> String {
     match ms {
         3_600_000 => "1 h".to_owned(),
-        _ if ms >= 60_000 && ms % 60_000 == 0 => format!("{} min", ms / 60_000),
+        _ if ms >= 60_000 && ms.is_multiple_of(60_000) => format!("{} min", ms / 60_000),
         _ => age(ms),
     }
 }
@@ -101,7 +101,7 @@ pub(crate) fn bytes(bytes: u64) -> String {
         0..KIB => format!("{bytes} B"),
         KIB..0x10_0000 => format!("{} KiB", bytes >> 10),
         0x10_0000..0x4000_0000 => format!("{} MiB", bytes >> 20),
-        _ => format!("{}.{} GiB", bytes >> 30, (bytes & 0x3fff_ffff) * 10 >> 30),
+        _ => format!("{}.{} GiB", bytes >> 30, ((bytes & 0x3fff_ffff) * 10) >> 30),
     }
 }
 
@@ -110,7 +110,7 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 {
         return UNKNOWN.to_owned();
     }
-    let rounded = (u128::from(part) * 200 / u128::from(whole) + 1) / 2;
+    let rounded = (u128::from(part) * 200 / u128::from(whole)).div_ceil(2);
     match rounded {
         0 if part > 0 => "<1%".to_owned(),
         100 if part < whole => ">99%".to_owned(),
