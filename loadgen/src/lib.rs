@@ -18,6 +18,7 @@ mod catalog;
 mod code;
 mod conn;
 mod error;
+mod fairness;
 mod frame;
 mod identity;
 mod plan;
@@ -32,9 +33,18 @@ mod worker;
 pub use catalog::{SkuOnSale, fetch_catalog};
 pub use code::{Class, Code};
 pub use error::LoadError;
+/// Most SKUs whose stock is drawn one by one.
+pub const MAX_STOCK_LINES: usize = 16;
+/// Most SKUs whose fairness is told one by one.
+pub const MAX_FAIRNESS_SKUS: usize = 50;
+
+pub use fairness::{Concentration, Decided, Fairness, Figures, Sampling, SkuFairness, figures};
 pub use identity::{key_number, key_text};
 pub use plan::{MAX_BUYERS, MAX_RUN_MS, MAX_SKUS, MAX_THREADS, Plan, SkuShare, Stage, parse_count, parse_duration_ms};
-pub use report::{Latencies, Latency, REPORT_VERSION, Report, Throughput};
+pub use report::{
+    Arrivals, Behaviour, Distributions, Host, Lag, Latencies, Latency, Moment, Pacing, REPORT_VERSION, Report, Settled,
+    Spread, StockPoint, Throughput, Validity,
+};
 pub use run::{Finished, Run, Snapshot, Stopper, start};
 pub use shared::EndReason;
 pub use tally::{Conflict, Connections, Doubt, Replays, Slice, Told};

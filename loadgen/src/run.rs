@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::LoadError;
 use crate::plan::Plan;
-use crate::report::Report;
+use crate::report::{Pacing, Report};
 use crate::shared::{EndReason, Pulse, Shared};
 use crate::tally::{Conflict, Doubt, Tally, Told};
 use crate::target::Target;
@@ -27,8 +27,26 @@ pub struct Snapshot {
     pub elapsed_ms: u64,
     /// Planned length.
     pub duration_ms: u64,
-    /// Buyers at work.
+    /// Who decides when a purchase begins.
+    pub pacing: Pacing,
+    /// Which stage of the plan it is, from 0; [`Run::stage_words`] describes it.
+    pub stage: usize,
+    /// How many stages there are.
+    pub stages: usize,
+    /// Buyers at work: in a closed loop those who exist, in an open one the connections that wait for an answer.
     pub buyers: u64,
+    /// Open loop: arrivals in the whole schedule.
+    pub planned: u64,
+    /// Open loop: arrivals whose time has come.
+    pub due: u64,
+    /// Purchases begun; in an open loop `due - started` buyers wait for a free connection.
+    pub started: u64,
+    /// Open loop: the generator's own longest lag so far.
+    pub lag_max_us: u64,
+    /// Open loop: arrivals that the generator itself saw too late.
+    pub late: u64,
+    /// Units available by the catalogue's last answer, if it was asked and told.
+    pub stock: Option<u64>,
     /// Requests sent.
     pub requests: u64,
     /// Purchases accepted.
@@ -116,6 +134,15 @@ impl Run {
         let sum = |of: fn(&Pulse) -> &AtomicU64| pulses.iter().map(|pulse| of(pulse).load(Relaxed)).sum();
         let max = |of: fn(&Pulse) -> &AtomicU64| pulses.iter().map(|pulse| of(pulse).load(Relaxed)).max();
         Snapshot {
+            pacing: Pacing::Closed,
+            stage: 0,
+            stages: self.shared.plan.stages.len(),
+            planned: 0,
+            due: 0,
+            started: 0,
+            lag_max_us: 0,
+            late: 0,
+            stock: None,
             elapsed_ms: self.shared.now_us() / 1_000,
             duration_ms: self.shared.plan.duration_ms(),
             buyers: sum(|pulse| &pulse.buyers),
@@ -129,6 +156,12 @@ impl Run {
             sold_out_p99_us: max(|pulse| &pulse.sold_out_p99_us).unwrap_or(0),
             all_sold_out: self.shared.all_sold_out_at_us().is_some(),
         }
+    }
+
+    /// A stage of the plan in words, such as `500 users for 30 s`; empty beyond the last.
+    #[must_use]
+    pub fn stage_words(&self, stage: usize) -> String {
+        self.shared.plan.stages.get(stage).map_or_else(String::new, ToString::to_string)
     }
 
     /// True once every load thread has ended; [`Self::join`] does not wait then.
