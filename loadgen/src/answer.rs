@@ -83,6 +83,35 @@ impl Answer {
     }
 }
 
+/// What came of paying or cancelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// It is done.
+    Done,
+    /// The money is to be given back.
+    Refund,
+    /// Clearly no.
+    Refused,
+    /// Ask again, after that many milliseconds if the server said so.
+    Later(Option<u64>),
+}
+
+/// Reads the answer of a call that pays or cancels.
+pub(crate) fn settlement(head: Head, body: &[u8]) -> Settlement {
+    let (mut done, mut refund) = (false, false);
+    each_member(body, |name, value| match (name, unquoted(value)) {
+        (b"state", Some(state)) => done = matches!(state, b"CONFIRMED" | b"CANCELLED"),
+        (b"paymentStatus" | b"status", Some(status)) => refund |= status == b"REFUND_PENDING",
+        _ => {}
+    });
+    match head.status {
+        _ if refund => Settlement::Refund,
+        200 if done => Settlement::Done,
+        408 | 425 | 429 | 500..=599 => Settlement::Later(head.retry_after_ms),
+        _ => Settlement::Refused,
+    }
+}
+
 /// The digits of a JSON string like `"123"` (a bare number is accepted too); all 64 bits may be used.
 fn decimal_string(value: &[u8]) -> Option<u64> {
     let digits = unquoted(value).unwrap_or(value);
@@ -217,6 +246,19 @@ mod tests {
         assert_eq!((gone.code, gone.is_final), (Code::SoldOut, true));
         assert_eq!(read(503, r#"{"error":"STOCK_RECOVERING"}"#).code, Code::StockRecovering);
         assert_eq!(read(502, "<html>").code, Code::OutcomeUnknown);
+    }
+
+    #[test]
+    fn settlements_are_read() {
+        let read = |status, body: &str| {
+            settlement(Head { status, retry_after_ms: Some(9), ..Head::default() }, body.as_bytes())
+        };
+        assert_eq!(read(200, r#"{"success":true,"state":"CONFIRMED","amount":4900}"#), Settlement::Done);
+        assert_eq!(read(200, r#"{"state":"CANCELLED"}"#), Settlement::Done);
+        assert_eq!(read(409, r#"{"status":409,"paymentStatus":"REFUND_PENDING"}"#), Settlement::Refund);
+        assert_eq!(read(409, r#"{"status":409,"error":"ORDER_CANCELLED"}"#), Settlement::Refused);
+        assert_eq!(read(200, "{}"), Settlement::Refused);
+        assert_eq!(read(503, r#"{"error":"ORDER_PENDING"}"#), Settlement::Later(Some(9)));
     }
 
     #[test]

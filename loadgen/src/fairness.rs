@@ -4,10 +4,18 @@
 //! [`Decided`] records, all stamped by the one clock of the generator.
 
 mod figures;
+mod sampler;
+
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::MAX_FAIRNESS_SKUS;
+use crate::plan::Plan;
+use crate::tally::Told;
+
 pub use figures::figures;
+pub(crate) use sampler::Sampler;
 
 /// One purchase with a clear end, as the generator saw it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -107,4 +115,81 @@ pub struct Sampling {
     pub kept: u64,
     /// Share of the records that the threshold lets through; 1 if all were kept.
     pub share: f64,
+}
+
+impl Fairness {
+    /// The figures of a run: `decided` is thinned out already, `told` and `users` are complete.
+    pub(crate) fn of(plan: &Plan, sampler: &Sampler, told: &[Told], users: u64) -> Self {
+        let sampling = sampler.sampling();
+        let mut by_index: BTreeMap<u16, Vec<Decided>> = BTreeMap::new();
+        for record in sampler.records() {
+            by_index.entry(record.sku).or_default().push(record);
+        }
+        let mut fairness = Self { concentration: Concentration::of(told, users), sampling, ..Self::default() };
+        for (sku, records) in by_index {
+            let figures = figures(&records, sampling.share);
+            fairness.overall.join(&figures);
+            let sku_id = plan.skus.get(usize::from(sku)).map_or(0, |share| share.sku_id);
+            fairness.by_sku.push(SkuFairness { sku_id, figures });
+        }
+        fairness.by_sku.sort_by_key(|sku| std::cmp::Reverse(sku.figures.winners + sku.figures.losers));
+        fairness.by_sku.truncate(MAX_FAIRNESS_SKUS);
+        fairness
+    }
+}
+
+impl Concentration {
+    /// How the units of these orders are spread, `users` being how many different users asked.
+    #[must_use]
+    pub fn of(told: &[Told], users: u64) -> Self {
+        let mut by_user: BTreeMap<u64, u64> = BTreeMap::new();
+        for order in told {
+            *by_user.entry(order.user_id).or_default() += u64::from(order.quantity);
+        }
+        let mut units: Vec<u64> = by_user.into_values().collect();
+        units.sort_unstable();
+        let winners = units.len() as u64;
+        let users = users.max(winners);
+        let all: u64 = units.iter().sum();
+        let top = usize::try_from(users.div_ceil(100)).unwrap_or(usize::MAX);
+        let of_top: u64 = units.iter().rev().take(top).sum();
+        // G = Σ (2i - n - 1) x_i / (n Σ x_i) over the units in ascending order, i from 1.
+        let n = winners as f64;
+        let weighted: f64 = units.iter().enumerate().map(|(i, x)| (2.0 * (i + 1) as f64 - n - 1.0) * *x as f64).sum();
+        let share = |part: f64, whole: f64| if whole == 0.0 { 0.0 } else { part / whole };
+        Self {
+            users,
+            winners,
+            units: all,
+            max_per_user: units.last().copied().unwrap_or(0),
+            top_1_percent_share: share(of_top as f64, all as f64),
+            gini: share(weighted, n * all as f64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(user_id: u64, quantity: u8) -> Told {
+        Told { order_id: 1, reservation_id: 1, user_id, key: 1, sku_id: 1, quantity }
+    }
+
+    #[test]
+    fn even_and_uneven_wins_are_told_apart() {
+        let even: Vec<Told> = (0..200).map(|user| told(user, 1)).collect();
+        let spread = Concentration::of(&even, 400);
+        assert_eq!((spread.users, spread.winners, spread.units, spread.max_per_user), (400, 200, 200, 1));
+        assert!((spread.top_1_percent_share - 4.0 / 200.0).abs() < 1e-12 && spread.gini.abs() < 1e-12);
+
+        // One of a hundred users has everything but one unit.
+        let mut hoarded: Vec<Told> = (0..49).map(|_| told(7, 2)).collect();
+        hoarded.push(told(8, 2));
+        let hoard = Concentration::of(&hoarded, 100);
+        assert_eq!((hoard.winners, hoard.units, hoard.max_per_user), (2, 100, 98));
+        assert!((hoard.top_1_percent_share - 0.98).abs() < 1e-12, "{hoard:?}");
+        assert!((hoard.gini - 0.48).abs() < 1e-12, "{hoard:?}");
+        assert_eq!(Concentration::of(&[], 0), Concentration::default());
+    }
 }

@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::code::Code;
 use crate::fairness::Fairness;
-use crate::plan::{SkuShare, Stage};
+use crate::plan::Plan;
 use crate::shared::{EndReason, Shared};
+use crate::stage::{SkuShare, Stage};
 use crate::tally::{Connections, Replays, Tally};
 
 pub use behaviour::{Behaviour, Settled};
@@ -134,16 +135,24 @@ impl Report {
     /// Draws up the report from merged books.
     pub(crate) fn new(shared: &Shared, tally: &Tally, started_at_ms: u64, ended: EndReason) -> Self {
         let plan = &shared.plan;
+        let arrivals = Arrivals::of(shared, tally);
+        let due_us = shared.roster.times_us.get(..usize::try_from(arrivals.due).unwrap_or(0)).unwrap_or(&[]);
+        let users =
+            if shared.roster.users > 0 { tally.served.users.min(shared.roster.users) } else { tally.served.users };
         let refused = tally.doubts.iter().filter(|doubt| doubt.refused.is_some()).count();
         Self {
             version: REPORT_VERSION,
-            pacing: Pacing::Closed,
+            pacing: plan.pacing(),
+            scenario: plan.scenario.clone(),
+            schedule: schedule_words(plan),
+            validity: Validity::judge(plan, &arrivals, tally, ended),
+            arrivals,
             target: shared.target.authority.clone(),
             seed: shared.seed,
             first_user_id: shared.base,
             last_user_id: tally.last_user_id.max(shared.base),
             threads: plan.threads,
-            stages: plan.stages.clone(),
+            stages: if plan.open.is_some() { Vec::new() } else { plan.stages.clone() },
             skus: plan.skus.clone(),
             quantity: plan.quantity,
             started_at_ms,
@@ -157,15 +166,34 @@ impl Report {
             sold_out_final: tally.final_sold_out,
             throughput: Throughput::of(shared, tally),
             latency: Latencies::of(&tally.histograms),
+            service: Latencies::of(&tally.service),
             latency_histograms: Distributions::of(&tally.histograms),
+            service_histograms: Distributions::of(&tally.service),
+            behaviour: tally.behaviour,
             replays: tally.replays,
             doubts_refused: refused as u64,
             doubts_open: (tally.doubts.len() - refused) as u64,
             connections: tally.connections,
-            host: Host::look(),
-            ..Self::default()
+            slice_ms: tally.moments.slice_ms(),
+            timeline: tally.moments.timeline(due_us),
+            stock: crate::stock::all(shared),
+            fairness: Fairness::of(plan, &tally.sampler, &tally.told, users),
+            host: Host::default(),
         }
     }
+}
+
+/// What the plan says about time, in words.
+fn schedule_words(plan: &Plan) -> String {
+    if let Some(open) = &plan.open {
+        return open.schedule.words();
+    }
+    let stages: Vec<String> = plan.stages_in_words().into_iter().map(|(_, words)| words).collect();
+    let think = match plan.think_ms {
+        (0, 0) => String::new(),
+        (from, to) => format!("; thinking {from} to {to} ms"),
+    };
+    stages.join(", then ") + &think
 }
 
 impl Throughput {

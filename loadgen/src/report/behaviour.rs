@@ -34,6 +34,37 @@ pub struct Behaviour {
     pub bot_wins: u64,
 }
 
+impl Behaviour {
+    pub(crate) fn add(&mut self, other: &Self) {
+        let pairs = [
+            (&mut self.retries, other.retries),
+            (&mut self.retry_after_honoured, other.retry_after_honoured),
+            (&mut self.retry_after_cut_short, other.retry_after_cut_short),
+            (&mut self.given_up, other.given_up),
+            (&mut self.duplicates, other.duplicates),
+            (&mut self.second_attempts, other.second_attempts),
+            (&mut self.second_attempts_won, other.second_attempts_won),
+            (&mut self.abandoned, other.abandoned),
+            (&mut self.bots, other.bots),
+            (&mut self.bot_purchases, other.bot_purchases),
+            (&mut self.bot_wins, other.bot_wins),
+        ];
+        pairs.into_iter().for_each(|(mine, theirs)| *mine += theirs);
+        self.paid.add(&other.paid);
+        self.cancelled.add(&other.cancelled);
+    }
+}
+
+impl Settled {
+    fn add(&mut self, other: &Self) {
+        self.wanted += other.wanted;
+        self.done += other.done;
+        self.refunds += other.refunds;
+        self.refused += other.refused;
+        self.unclear += other.unclear;
+    }
+}
+
 /// What came of paying or cancelling.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::plan::Plan;
+use crate::shared::{EndReason, Shared};
+use crate::tally::Tally;
+
 /// Who decides when a purchase begins.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -78,5 +82,68 @@ pub struct Validity {
 impl Default for Validity {
     fn default() -> Self {
         Self { valid: true, reasons: Vec::new(), lag: Lag::default() }
+    }
+}
+
+impl Arrivals {
+    pub(crate) fn of(shared: &Shared, tally: &Tally) -> Self {
+        let served = &tally.served;
+        let due = shared.roster.due_at(served.ended_us);
+        Self {
+            planned: shared.roster.times_us.len() as u64,
+            due,
+            started: served.started,
+            never_started: due.saturating_sub(served.arrivals),
+            waited_for_connection: served.waited,
+            longest_wait_us: served.longest_wait_us,
+            connections: shared.plan.open.as_ref().map_or(0, |open| u64::from(open.connections)),
+        }
+    }
+}
+
+impl Validity {
+    /// Looks whether the generator kept its schedule. A closed loop has none to keep.
+    pub(crate) fn judge(plan: &Plan, arrivals: &Arrivals, tally: &Tally, ended: EndReason) -> Self {
+        if plan.open.is_none() {
+            return Self::default();
+        }
+        let lag = Lag::of(tally, plan.late_from_ms * 1_000);
+        let mut reasons = Vec::new();
+        let too_many = |part: u64, whole: u64| part as f64 > plan.late_share * whole as f64;
+        if too_many(lag.late, lag.count) {
+            let percent = 100.0 * lag.late as f64 / lag.count as f64;
+            reasons.push(format!(
+                "the generator fell behind its own schedule: {percent:.1} % of the arrivals were seen more than {} ms late \
+                 (p99 {:.1} ms, longest {:.1} ms); latencies contain that lag, so they are too high",
+                plan.late_from_ms,
+                lag.p99_us as f64 / 1_000.0,
+                lag.max_us as f64 / 1_000.0,
+            ));
+        }
+        // After an early end the last arrivals had no time to be served.
+        if ended != EndReason::Stopped && too_many(arrivals.never_started, arrivals.due) {
+            let percent = 100.0 * arrivals.never_started as f64 / arrivals.due as f64;
+            reasons.push(format!(
+                "{percent:.1} % of the buyers never got a connection ({} of {}): latencies do not contain them, so they are \
+                 too low; give the pool more than {} connections, or the run a longer end",
+                arrivals.never_started, arrivals.due, arrivals.connections,
+            ));
+        }
+        Self { valid: reasons.is_empty(), reasons, lag }
+    }
+}
+
+impl Lag {
+    fn of(tally: &Tally, late_from_us: u64) -> Self {
+        let lag = &tally.lag;
+        let at = |quantile| if lag.is_empty() { 0 } else { lag.value_at_quantile(quantile) };
+        Self {
+            count: lag.len(),
+            p50_us: at(0.5),
+            p99_us: at(0.99),
+            max_us: at(1.0),
+            late_from_us,
+            late: tally.served.late,
+        }
     }
 }
