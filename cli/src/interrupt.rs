@@ -31,6 +31,7 @@ impl Interrupt {
                     _ = hangup.recv() => {}
                 }
                 if is_second {
+                    crate::screen::restore();
                     process::exit(i32::from(Exit::Interrupted.code()));
                 }
                 sender.send_replace(true);

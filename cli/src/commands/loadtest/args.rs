@@ -1,12 +1,9 @@
 //! The flags of `flashctl loadtest`.
 
-use std::{path::PathBuf, time::Duration};
-
 use clap::Args;
 use flash_loadgen::{Plan, SkuShare, Stage, parse_count, parse_duration_ms};
-use flash_stores::mysql::MySqlSettings;
 
-use super::LoadtestOptions;
+use super::judging::JudgingArgs;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,13 +11,15 @@ Examples:
   flashctl loadtest --stage 10s:100 --stage 30s:1000 --stage 10s:100
   flashctl loadtest --stage 2m:1000 --until-sold-out 10s
   flashctl loadtest --sku 1=5 --sku 2 --quantity 2   SKU 1 five times as often as SKU 2
-  flashctl loadtest -o json --report run.json";
+  flashctl loadtest --threshold 'win.p99<50ms' --threshold 'share.errors<=0.1%'
+  flashctl loadtest --save-baseline before.json      and later: --baseline before.json --fail-on-regression
+  flashctl loadtest -o json --report run.json --html run.html";
 
 /// Let virtual buyers buy, and check that every answer was true.
 ///
 /// Every buyer keeps one connection and asks again as soon as it is answered (a closed loop: stalls of the server
-/// show in few samples only). Users and keys are new in every run. At the end the projector is waited for, and what
-/// buyers were told is compared with MySQL. Exit code 3: oversold, lost, duplicate or contradicted orders.
+/// show in few samples only). Users and keys are new in every run. At the end the drain is waited for, and what
+/// buyers were told is compared with log, MySQL and Redis. Exit code 3: a broken promise, a missed threshold or a regression.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct LoadtestArgs {
@@ -57,56 +56,18 @@ pub(crate) struct LoadtestArgs {
     /// Load a machine other than this one; must be the host of the target.
     #[arg(long, value_name = "HOST")]
     allow_remote: Option<String>,
-    /// Do not look into MySQL: measure only.
-    #[arg(long)]
-    no_verdict: bool,
-    /// How long MySQL may stand still before a missing order counts as lost.
-    #[arg(long, value_name = "DURATION", value_parser = milliseconds, default_value = "60s")]
-    patience: u64,
-    /// Write the report as JSON to this file as well.
-    #[arg(long, value_name = "FILE")]
-    pub(super) report: Option<PathBuf>,
     #[command(flatten)]
-    mysql: MySqlArgs,
-}
-
-/// Where the orders are.
-#[derive(Debug, Args)]
-#[command(next_help_heading = "MySQL")]
-struct MySqlArgs {
-    /// Host.
-    #[arg(long, env = "MYSQL_HOST", default_value = "127.0.0.1", value_name = "HOST")]
-    mysql_host: String,
-    /// Port.
-    #[arg(long, env = "MYSQL_PORT", default_value_t = 3306, value_name = "PORT")]
-    mysql_port: u16,
-    /// User.
-    #[arg(long, env = "MYSQL_USER", default_value = "flashuser", value_name = "USER")]
-    mysql_user: String,
-    /// Password; better in the environment than here.
-    #[arg(long, env = "MYSQL_PASSWORD", default_value = "", hide_env_values = true, value_name = "PASSWORD")]
-    mysql_password: String,
-    /// Database.
-    #[arg(long, env = "MYSQL_DATABASE", default_value = "flash_sale", value_name = "NAME")]
-    mysql_database: String,
+    pub(super) judging: JudgingArgs,
 }
 
 impl LoadtestArgs {
-    /// What the engine and the judge need.
-    pub(super) fn into_options(self) -> LoadtestOptions {
-        let mysql = MySqlSettings {
-            host: self.mysql.mysql_host,
-            port: self.mysql.mysql_port,
-            user: self.mysql.mysql_user,
-            password: self.mysql.mysql_password,
-            database: self.mysql.mysql_database,
-            ..MySqlSettings::default()
-        };
-        let plan = Plan {
-            target: self.target,
-            allow_remote: self.allow_remote,
-            stages: self.stages,
-            skus: self.skus,
+    /// What the engine needs.
+    pub(super) fn plan(&self) -> Plan {
+        Plan {
+            target: self.target.clone(),
+            allow_remote: self.allow_remote.clone(),
+            stages: self.stages.clone(),
+            skus: self.skus.clone(),
             quantity: self.quantity,
             retry_share: self.retry_share,
             sold_out_grace_ms: self.until_sold_out,
@@ -115,11 +76,6 @@ impl LoadtestArgs {
             max_requests: self.max_requests,
             request_timeout_ms: self.timeout,
             ..Plan::default()
-        };
-        LoadtestOptions {
-            plan,
-            judge_by: (!self.no_verdict).then_some(mysql),
-            patience: Duration::from_millis(self.patience),
         }
     }
 }
@@ -144,26 +100,25 @@ mod tests {
         args: LoadtestArgs,
     }
 
-    fn options(line: &[&str]) -> LoadtestOptions {
+    fn plan(line: &[&str]) -> Plan {
         let words = ["loadtest"].iter().chain(line);
-        Only::try_parse_from(words).map(|only| only.args.into_options()).unwrap()
+        Only::try_parse_from(words).map(|only| only.args.plan()).unwrap()
     }
 
     #[test]
-    fn the_default_is_bounded_and_judged() {
-        let options = options(&["--sku", "1"]);
-        options.plan.check().unwrap();
-        assert_eq!(options.plan.duration_ms(), 30_000);
-        assert!(options.judge_by.is_some() && options.plan.sold_out_grace_ms.is_none());
+    fn the_default_is_bounded() {
+        let plan = plan(&["--sku", "1"]);
+        plan.check().unwrap();
+        assert_eq!(plan.duration_ms(), 30_000);
+        assert!(plan.sold_out_grace_ms.is_none());
     }
 
     #[test]
     fn stages_and_skus_repeat() {
-        let options =
-            options(&["--stage", "1s:5", "--stage", "500ms:1k", "--sku", "1=3", "--sku", "2", "--until-sold-out"]);
-        assert_eq!(options.plan.stages.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1s:5", "500ms:1000"]);
-        assert_eq!(options.plan.skus.iter().map(|sku| (sku.sku_id, sku.weight)).collect::<Vec<_>>(), [(1, 3), (2, 1)]);
-        assert_eq!(options.plan.sold_out_grace_ms, Some(5_000));
+        let plan = plan(&["--stage", "1s:5", "--stage", "500ms:1k", "--sku", "1=3", "--sku", "2", "--until-sold-out"]);
+        assert_eq!(plan.stages.iter().map(ToString::to_string).collect::<Vec<_>>(), ["1s:5", "500ms:1000"]);
+        assert_eq!(plan.skus.iter().map(|sku| (sku.sku_id, sku.weight)).collect::<Vec<_>>(), [(1, 3), (2, 1)]);
+        assert_eq!(plan.sold_out_grace_ms, Some(5_000));
     }
 
     #[test]
