@@ -5,6 +5,7 @@ mod baseline;
 mod judging;
 mod metric;
 mod origin;
+mod pace;
 mod progress;
 mod result;
 mod summary;
@@ -54,12 +55,20 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
         terminal.answer(&threshold::listing())?;
         return Ok(Exit::Ok);
     }
+    if args.pace.list_scenarios {
+        return list_scenarios(terminal);
+    }
+    if let Some(name) = &args.pace.export_scenario {
+        terminal.answer(pace::exported(name)?.trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    let plan = args.plan()?;
     let mut interrupt = Interrupt::listen()?;
     let LoadtestArgs { judging, .. } = &args;
     // Whatever is wrong with the question is said before anything is bought.
     let baseline = judging.baseline.baseline.as_deref().map(Baseline::read).transpose()?;
     let judge_by = judging.judge_by()?;
-    let options = LoadtestOptions { judge_by, patience: judging.patience, plan: args.plan() };
+    let options = LoadtestOptions { judge_by, patience: judging.patience, plan };
     let mut report = run(options, terminal, &mut interrupt).await?;
     report.check(&judging.thresholds);
     let bound = judging.baseline.fail_on_regression;
@@ -82,6 +91,15 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
     }
     let exit = report.exit(bound.is_some());
     Ok(if exit == Exit::Ok && !kept { Exit::Found } else { exit })
+}
+
+fn list_scenarios(terminal: &Terminal) -> Result<Exit, Failure> {
+    let scenarios = pace::listed()?;
+    match terminal.output() {
+        Output::Text => terminal.answer(&pace::listing(&scenarios))?,
+        Output::Json => terminal.answer(&serde_json::to_string(&scenarios).map_err(Failure::from_error)?)?,
+    }
+    Ok(Exit::Ok)
 }
 
 /// Runs a load test to its end, or until the interrupt, and judges it. Progress goes to stderr.
