@@ -30,6 +30,7 @@ mod report;
 mod request;
 mod roster;
 mod run;
+mod scenario;
 mod schedule;
 mod settle;
 mod shared;
@@ -53,6 +54,7 @@ pub use report::{
     Spread, StockPoint, Throughput, Validity,
 };
 pub use run::{Finished, Run, Snapshot, Stopper, start};
+pub use scenario::{CANONICAL, Scenario};
 pub use schedule::{MAX_ARRIVALS, Phase, Recorded, Schedule, Trace};
 pub use shared::EndReason;
 pub use stage::{SkuShare, Stage};
