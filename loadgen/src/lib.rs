@@ -58,7 +58,7 @@ pub use scenario::{CANONICAL, Scenario};
 pub use schedule::{MAX_ARRIVALS, Phase, Recorded, Schedule, Trace};
 pub use shared::EndReason;
 pub use stage::{SkuShare, Stage};
-pub use tally::{Conflict, Connections, Doubt, Replays, Told};
+pub use tally::{Conflict, Connections, Doubt, Ended, Ending, Replays, Told};
 pub use target::Target;
 pub use units::{parse_count, parse_duration_ms, parse_range_ms};
 

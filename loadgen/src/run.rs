@@ -14,7 +14,7 @@ use crate::plan::Plan;
 use crate::report::{Host, Pacing, Report};
 use crate::shared::{EndReason, Pulse, Shared};
 use crate::stock;
-use crate::tally::{Conflict, Doubt, Tally, Told};
+use crate::tally::{Conflict, Doubt, Ending, Tally, Told};
 use crate::target::Target;
 use crate::worker::run_thread;
 
@@ -81,6 +81,8 @@ pub struct Finished {
     pub doubts: Vec<Doubt>,
     /// Every key that got two answers.
     pub conflicts: Vec<Conflict>,
+    /// Every order that its buyer wanted to pay or to cancel.
+    pub endings: Vec<Ending>,
 }
 
 /// A running load test.
@@ -216,7 +218,8 @@ impl Run {
         let (tally, reason) = merged.ok_or_else(|| LoadError::Internal("no load thread".to_owned()))?;
         let host = std::mem::take(&mut self.host);
         let report = Report { host, ..Report::new(&self.shared, &tally, self.started_at_ms, reason) };
-        Ok(Finished { report, told: tally.told, doubts: tally.doubts, conflicts: tally.conflicts })
+        let Tally { told, doubts, conflicts, endings, .. } = tally;
+        Ok(Finished { report, told, doubts, conflicts, endings })
     }
 }
 

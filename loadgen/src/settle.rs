@@ -8,7 +8,7 @@ use std::rc::Rc;
 use crate::answer::{Settlement, settlement};
 use crate::identity::key_text;
 use crate::line::Line;
-use crate::tally::Told;
+use crate::tally::{Ended, Ending, Told};
 use crate::visit::{Errand, Next, pause_ms, return_after_ms};
 use crate::worker::Worker;
 
@@ -22,12 +22,23 @@ pub(crate) struct Settling {
     pub(crate) sku: usize,
     pub(crate) pays: bool,
     pub(crate) attempt: u32,
+    /// When it was first asked for.
+    pub(crate) asked_us: Option<u64>,
 }
 
 impl Settling {
     /// Counts a settlement that nobody waits for any more.
     pub(crate) fn give_up(&self, worker: &Worker) {
         self.count(worker, |settled| &mut settled.unclear);
+        self.note(worker, None);
+    }
+
+    /// Writes down what the buyer was told, for whoever judges; nothing if nothing was asked.
+    fn note(&self, worker: &Worker, told: Option<Ended>) {
+        let Some(asked_us) = self.asked_us else { return };
+        let Told { order_id, key, .. } = self.told;
+        let ending = Ending { order_id, key, pays: self.pays, asked_us, told, told_us: worker.shared.now_us() };
+        worker.tally.borrow_mut().endings.push(ending);
     }
 
     fn count(&self, worker: &Worker, of: impl Fn(&mut crate::report::Settled) -> &mut u64) {
@@ -62,20 +73,25 @@ pub(crate) async fn run(line: &mut Line, mut settling: Settling) -> Option<Next>
         return again(settling, pause_ms(&worker, None, line.failures));
     }
     settling.attempt += 1;
+    settling.asked_us.get_or_insert_with(|| worker.shared.now_us());
     let mut open = OpenSettling { worker: &worker, settling: Some(settling) };
     let answer = line.post(settling.request(&worker).as_bytes(), settlement).await;
     open.settling = None;
     let retry_after_ms = match answer {
-        Ok(Settlement::Done) => {
+        Ok(Settlement::Done(order)) => {
             settling.count(&worker, |settled| &mut settled.done);
+            let paid = Ended::Paid(order.unwrap_or(settling.told.order_id));
+            settling.note(&worker, Some(if settling.pays { paid } else { Ended::Cancelled }));
             return None;
         }
         Ok(Settlement::Refund) => {
             settling.count(&worker, |settled| &mut settled.refunds);
+            settling.note(&worker, Some(Ended::Refund));
             return None;
         }
         Ok(Settlement::Refused) => {
             settling.count(&worker, |settled| &mut settled.refused);
+            settling.note(&worker, Some(Ended::Refused));
             return None;
         }
         Ok(Settlement::Later(retry_after_ms)) => retry_after_ms,

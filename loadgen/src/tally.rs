@@ -26,6 +26,40 @@ pub struct Told {
     pub sku_id: u64,
     /// How many units.
     pub quantity: u8,
+    /// When the answer had arrived, microseconds since the start.
+    pub answered_us: u64,
+    /// When the hold ends, milliseconds since 1970 by the server's clock; 0 if the answer did not say.
+    pub expires_at_ms: u64,
+}
+
+/// A wish to pay for an order or to cancel it, and what its buyer was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ending {
+    /// The order.
+    pub order_id: u64,
+    /// Its key; the payment's id is `pay-` and [`crate::key_text`] of it.
+    pub key: u64,
+    /// Paid, or else cancelled.
+    pub pays: bool,
+    /// When it was first asked for, microseconds since the start: nothing of it can have happened before.
+    pub asked_us: u64,
+    /// The clear answer; `None` if there was none.
+    pub told: Option<Ended>,
+    /// When that answer had arrived.
+    pub told_us: u64,
+}
+
+/// A clear answer to a wish to pay or to cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Paid, and for this order: the same, or the one that stands for it.
+    Paid(u64),
+    /// Cancelled.
+    Cancelled,
+    /// The money is to be given back.
+    Refund,
+    /// Refused.
+    Refused,
 }
 
 /// A purchase whose outcome was unknown at some time and that did not end in a 200.
@@ -138,6 +172,7 @@ pub(crate) struct Tally {
     pub(crate) told: Vec<Told>,
     pub(crate) doubts: Vec<Doubt>,
     pub(crate) conflicts: Vec<Conflict>,
+    pub(crate) endings: Vec<Ending>,
     pub(crate) first_request_us: Option<u64>,
     pub(crate) last_answer_us: u64,
     pub(crate) last_user_id: u64,
@@ -167,6 +202,7 @@ impl Tally {
             told: Vec::new(),
             doubts: Vec::new(),
             conflicts: Vec::new(),
+            endings: Vec::new(),
             first_request_us: None,
             last_answer_us: 0,
             last_user_id: 0,
@@ -250,6 +286,7 @@ impl Tally {
         self.told.extend(other.told);
         self.doubts.extend(other.doubts);
         self.conflicts.extend(other.conflicts);
+        self.endings.extend(other.endings);
         self.first_request_us = [self.first_request_us, other.first_request_us].into_iter().flatten().min();
         self.last_answer_us = self.last_answer_us.max(other.last_answer_us);
         self.last_user_id = self.last_user_id.max(other.last_user_id);

@@ -227,6 +227,8 @@ fn tell(worker: &Worker, visit: &Visit, answer: Answer) -> Told {
         key: visit.purchase.key,
         sku_id: plan.skus[visit.purchase.sku].sku_id,
         quantity: plan.quantity,
+        answered_us: worker.shared.now_us(),
+        expires_at_ms: answer.expires_at_ms,
     };
     worker.tally.borrow_mut().told.push(told);
     told
@@ -256,7 +258,7 @@ fn with_order(worker: &Worker, visit: Visit, told: Told) -> Option<Next> {
     };
     let settled = if pays { &mut behaviour.paid } else { &mut behaviour.cancelled };
     settled.wanted += 1;
-    let settling = Settling { told, sku: visit.purchase.sku, pays, attempt: 0 };
+    let settling = Settling { told, sku: visit.purchase.sku, pays, attempt: 0, asked_us: None };
     Some(Next { errand: Errand::Settle(settling), after_ms: visit.character.settle_after_ms })
 }
 

@@ -3,32 +3,32 @@
 //! Never looks into a store, so it judges any server that speaks the purchase API. It cannot see what was lost, what is stuck,
 //! or what an order became; a verdict on this basis says so.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flash_loadgen::{Finished, SkuOnSale, key_text};
+use flash_loadgen::{Ended, Finished, SkuOnSale, key_text};
 
 use super::{Basis, Findings, Kind, SkuVerdict, Verdict};
+
+/// How far the server's clock may be from ours: a hold may have ended by this much earlier than it says.
+const CLOCK_SKEW_MS: u64 = 5_000;
 
 /// Judges one run by what was told. `catalog` is what was on sale before it; `remark` says why nothing else was asked.
 pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: String) -> Verdict {
     let mut findings = Findings::default();
     contradictions(finished, &mut findings);
     let capacities: HashMap<u64, u64> = catalog.iter().filter_map(|sku| Some((sku.sku_id, sku.capacity?))).collect();
-    let mut units: BTreeMap<u64, u64> = BTreeMap::new();
-    for told in &finished.told {
-        *units.entry(told.sku_id).or_default() += u64::from(told.quantity);
-    }
+    let peaks = peaks(finished);
     let balance = |sku_id: u64| {
-        let told = units.get(&sku_id).copied().unwrap_or(0);
+        let (told, at_once) = peaks.get(&sku_id).copied().unwrap_or_default();
         let capacity = capacities.get(&sku_id).copied();
-        let oversold = capacity.map_or(0, |capacity| told.saturating_sub(capacity));
+        let oversold = capacity.map_or(0, |capacity| at_once.saturating_sub(capacity));
         SkuVerdict { sku_id: sku_id.to_string(), capacity, told, oversold, ..SkuVerdict::default() }
     };
     let skus: Vec<SkuVerdict> = finished.report.skus.iter().map(|share| balance(share.sku_id)).collect();
     for sku in skus.iter().filter(|sku| sku.oversold > 0) {
-        let capacity = sku.capacity.unwrap_or(0);
+        let (capacity, at_once) = (sku.capacity.unwrap_or(0), sku.capacity.unwrap_or(0) + sku.oversold);
         let detail =
-            format!("SKU {}: buyers were told {} units, the server says that it has {capacity}", sku.sku_id, sku.told);
+            format!("SKU {}: buyers were told {at_once} units at once, the server says {capacity}", sku.sku_id);
         findings.add(Kind::Oversold, None, detail);
     }
     let unknown = skus.iter().filter(|sku| sku.capacity.is_none()).count();
@@ -50,6 +50,45 @@ pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: St
     };
     findings.close(&mut verdict, unknown == 0);
     verdict
+}
+
+/// Per SKU: units told in all, and the most at one instant. A unit is taken from the answer on, until its buyer asked for the
+/// order to be cancelled or the hold had ended by what the server said – unless it was to be paid, which keeps it for ever.
+fn peaks(finished: &Finished) -> BTreeMap<u64, (u64, u64)> {
+    let start_ms = finished.report.started_at_ms;
+    let mut ends: HashMap<u64, u64> = HashMap::new();
+    let mut paid: HashSet<u64> = HashSet::new();
+    for ending in &finished.endings {
+        match ending.told {
+            Some(Ended::Paid(order)) => _ = paid.insert(order),
+            _ if !ending.pays => _ = ends.insert(ending.order_id, start_ms + ending.asked_us / 1_000),
+            _ => {}
+        }
+    }
+    let mut steps: Vec<(u64, u64, bool, u64)> = Vec::with_capacity(finished.told.len() * 2);
+    for told in &finished.told {
+        let (from_ms, units) = (start_ms + told.answered_us / 1_000, u64::from(told.quantity));
+        steps.push((told.sku_id, from_ms, true, units));
+        let expires_ms = told.expires_at_ms.saturating_sub(CLOCK_SKEW_MS);
+        // A hold that had ended before it was told is no end but nonsense.
+        let expires = (told.expires_at_ms > from_ms).then_some(expires_ms.max(from_ms));
+        let end = ends.get(&told.order_id).copied().into_iter().chain(expires).min();
+        steps.extend(end.filter(|_| !paid.contains(&told.order_id)).map(|at| (told.sku_id, at, false, units)));
+    }
+    // In the same millisecond units come back before they are given away again.
+    steps.sort_by_key(|(sku, at, begins, _)| (*sku, *at, *begins));
+    let mut peaks: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    let (mut of_sku, mut taken) = (0, 0_u64);
+    for (sku, _, begins, units) in steps {
+        if sku != of_sku {
+            (of_sku, taken) = (sku, 0);
+        }
+        taken = if begins { taken + units } else { taken.saturating_sub(units) };
+        let (told, most) = peaks.entry(sku).or_default();
+        *told += if begins { units } else { 0 };
+        *most = (*most).max(taken);
+    }
+    peaks
 }
 
 /// Where what was told contradicts itself.

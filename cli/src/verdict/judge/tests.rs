@@ -1,4 +1,4 @@
-use flash_loadgen::{Code, Conflict, Doubt, Report, SkuOnSale, Told};
+use flash_loadgen::{Code, Conflict, Doubt, Ending, Report, SkuOnSale, Told};
 use flash_witness::gate::Stock;
 use flash_witness::log::{LogOrder, State, Terms as OrderTerms};
 use flash_witness::view::{LedgerRow, ViewOrder, ViewSku};
@@ -16,6 +16,8 @@ fn told(number: u64) -> Told {
         key: KEY + number,
         sku_id: 1,
         quantity: 1,
+        answered_us: number * 1_000,
+        expires_at_ms: 900_000,
     }
 }
 
@@ -47,7 +49,13 @@ impl World {
             last_user_id: KEY + 1_000,
             ..Report::default()
         };
-        let run = Finished { report, told: (0..orders).map(told).collect(), doubts: vec![], conflicts: vec![] };
+        let run = Finished {
+            report,
+            told: (0..orders).map(told).collect(),
+            doubts: vec![],
+            conflicts: vec![],
+            endings: vec![],
+        };
         let mut view = View::default();
         view.skus.insert(1, ViewSku { capacity, per_user: 10 });
         let mut gate = Gate::default();
@@ -190,6 +198,20 @@ fn a_key_with_two_answers_and_an_order_that_was_refused() {
 }
 
 #[test]
+fn what_was_told_about_paying_must_be_so() {
+    let ending = |told| Ending { order_id: 100, key: KEY, pays: true, asked_us: 1, told: Some(told), told_us: 2 };
+    let mut world = World::honest(1, 10);
+    world.run.endings = vec![ending(Ended::Refused)];
+    assert_eq!(world.judge().outcome, Outcome::Clean);
+    world.run.endings = vec![ending(Ended::Paid(100))];
+    world.finds(Kind::Lost, 1);
+    world.run.endings = vec![Ending { pays: false, ..ending(Ended::Cancelled) }];
+    world.finds(Kind::Lost, 1);
+    world.run.endings = vec![ending(Ended::Refund)];
+    world.finds(Kind::Diverged, 1);
+}
+
+#[test]
 fn orders_of_others_are_not_judged() {
     let mut world = World::honest(1, 10);
     let stranger = Told { user_id: 7, ..told(3) };
@@ -209,12 +231,24 @@ fn an_unknown_sku_has_nothing_to_sell() {
 #[test]
 fn without_stores_an_oversell_is_still_seen() {
     let run = World::honest(3, 3).run;
-    let on_sale = |capacity| vec![SkuOnSale { sku_id: 1, name: String::new(), capacity, available: None }];
+    let on_sale = |capacity| vec![SkuOnSale { sku_id: 1, name: String::new(), capacity, available: None, price_minor: None }];
     let clean = judge_alone(&run, &on_sale(Some(3)), "no stores".into());
     assert_eq!((clean.outcome, clean.basis), (Outcome::Clean, Basis::ToldAlone));
     assert!(!clean.judged.contains(&Kind::Lost));
     let broken = judge_alone(&run, &on_sale(Some(2)), String::new());
     assert_eq!((broken.outcome, broken.count(Kind::Oversold)), (Outcome::Broken, 1));
+    // A unit that came back may be sold again: by a cancellation, or when the hold has ended.
+    let mut resold = run.clone();
+    let cancelled = Ending { order_id: 100, key: KEY, pays: false, asked_us: 500, told: None, told_us: 600 };
+    resold.endings = vec![cancelled];
+    assert_eq!(judge_alone(&resold, &on_sale(Some(2)), String::new()).outcome, Outcome::Clean);
+    let mut later = run.clone();
+    later.told[2].answered_us = 950_000_000;
+    assert_eq!(judge_alone(&later, &on_sale(Some(2)), String::new()).outcome, Outcome::Clean);
+    later.endings = vec![Ending { pays: true, told: Some(Ended::Paid(100)), ..cancelled }];
+    later.endings.push(Ending { order_id: 101, ..later.endings[0] });
+    later.endings[1].told = Some(Ended::Paid(101));
+    assert_eq!(judge_alone(&later, &on_sale(Some(2)), String::new()).outcome, Outcome::Broken, "paid is for ever");
     let unknown = judge_alone(&run, &on_sale(None), String::new());
     assert_eq!((unknown.outcome, unknown.judged.contains(&Kind::Oversold)), (Outcome::Open, false));
 }
