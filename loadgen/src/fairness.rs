@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn told(user_id: u64, quantity: u8) -> Told {
-        Told { order_id: 1, reservation_id: 1, user_id, key: 1, sku_id: 1, quantity, answered_us: 1, expires_at_ms: 0 }
+        Told { user_id, quantity, ..Told::default() }
     }
 
     #[test]

@@ -12,7 +12,7 @@ use crate::moments::Moments;
 use crate::report::Behaviour;
 
 /// A purchase that was answered 200.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Told {
     /// Order id in the answer.
     pub order_id: u64,
