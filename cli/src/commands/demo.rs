@@ -101,7 +101,7 @@ async fn sell(
     };
     let places = Box::new(Places::of(&config_of(&site.env_map())?));
     let judge_by = JudgeBy::Stores { places, named: true };
-    let options = LoadtestOptions { plan, judge_by, patience: PATIENCE };
+    let options = LoadtestOptions { plan, judge_by, patience: PATIENCE, plain: false };
     tokio::select! {
         report = loadtest::run(options, terminal, interrupt) => report,
         died = site.first_exit() => Err(part_died(&died)),

@@ -10,10 +10,11 @@ mod progress;
 mod result;
 mod summary;
 mod threshold;
+mod watching;
 
 use std::time::Duration;
 
-use flash_loadgen::{EndReason, Finished, LoadError, Plan, Run, SkuOnSale, SkuShare, Target};
+use flash_loadgen::{EndReason, Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
 
 pub(crate) use args::LoadtestArgs;
 pub(crate) use baseline::{Change, Comparison};
@@ -35,8 +36,6 @@ use progress::Progress;
 
 /// How long the list of SKUs may take.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often progress is looked at.
-const WATCH: Duration = Duration::from_millis(100);
 
 /// What to run, and what to judge it by.
 #[derive(Debug, Clone)]
@@ -47,6 +46,8 @@ pub(crate) struct LoadtestOptions {
     pub(crate) judge_by: JudgeBy,
     /// How long the drain may stand still before what is missing counts as lost.
     pub(crate) patience: Duration,
+    /// Lines instead of a picture, also on a terminal.
+    pub(crate) plain: bool,
 }
 
 /// The command: run, print, exit code.
@@ -68,7 +69,7 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
     // Whatever is wrong with the question is said before anything is bought.
     let baseline = judging.baseline.baseline.as_deref().map(Baseline::read).transpose()?;
     let judge_by = judging.judge_by()?;
-    let options = LoadtestOptions { judge_by, patience: judging.patience, plan };
+    let options = LoadtestOptions { judge_by, patience: judging.patience, plain: judging.files.plain, plan };
     let mut report = run(options, terminal, &mut interrupt).await?;
     report.check(&judging.thresholds);
     let bound = judging.baseline.fail_on_regression;
@@ -118,9 +119,11 @@ pub(crate) async fn run(
     let skus: Vec<u64> = plan.skus.iter().map(|sku| sku.sku_id).collect();
     let bench = Bench::seat(options.judge_by, &skus).await?;
     let servers = origin::servers(bench.places()).await;
+    let scenario = if plan.scenario.is_empty() { "load test" } else { plan.scenario.as_str() };
+    let title = format!("{scenario} at {}", plan.target);
     let started = tokio::task::spawn_blocking(|| flash_loadgen::start(plan)).await;
     let load = started.map_err(Failure::from_error)?.map_err(explain)?;
-    let mut finished = watch(load, terminal, interrupt).await?;
+    let mut finished = watching::watch(load, title, options.plain, terminal, interrupt).await?;
     let verdict = match &bench {
         Bench::Nobody => None,
         Bench::Alone(remark) => Some(verdict::judge_alone(&finished, &catalog, remark.clone())),
@@ -165,28 +168,6 @@ impl Bench {
             Self::Nobody | Self::Alone(_) => None,
         }
     }
-}
-
-/// Shows progress until the load threads are done.
-async fn watch(load: Run, terminal: &Terminal, interrupt: &mut Interrupt) -> Result<Finished, Failure> {
-    let mut progress = Progress::new(*terminal);
-    let mut ticks = tokio::time::interval(WATCH);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut stopping = false;
-    while !load.is_finished() {
-        tokio::select! {
-            _ = ticks.tick() => progress.load(&load.snapshot()),
-            () = interrupt.requested(), if !stopping => {
-                stopping = true;
-                progress.note("ending early – once more to exit at once");
-                load.stop();
-            }
-        }
-    }
-    progress.load(&load.snapshot());
-    progress.done();
-    // The threads have ended: joining merges their books, which is work for a thread that may block.
-    tokio::task::spawn_blocking(|| load.join()).await.map_err(Failure::from_error)?.map_err(explain)
 }
 
 /// Waits for the drain and judges. An interrupt cuts the wait short, unless it has ended the run already.

@@ -22,9 +22,10 @@ pub(crate) fn page(report: &LoadtestReport) -> String {
     let run = &report.run;
     let name = if run.scenario.is_empty() { "load test" } else { run.scenario.as_str() };
     let title = format!("flashctl loadtest – {name}, {}", crate::plain::utc(run.started_at_ms));
-    let mut main = sections::verdict(report);
+    let mut main = sections::headline_of(report);
     main += &sections::validity(run);
     main += &sections::summary(run);
+    main += &report.verdict.as_ref().map(sections::verdict).unwrap_or_default();
     main += &sections::thresholds(&report.thresholds);
     main += &report.comparison.as_ref().map(sections::comparison).unwrap_or_default();
     for chart in curves::all(run, report.baseline.as_deref()) {

@@ -15,7 +15,8 @@ fn banner(class: &str, heading: &str, inner: &str) -> String {
     format!("<div class=\"banner {class}\"><strong>{}</strong>\n{inner}</div>\n", escape(heading))
 }
 
-pub(super) fn verdict(report: &LoadtestReport) -> String {
+/// What must be read first.
+pub(super) fn headline_of(report: &LoadtestReport) -> String {
     let Some(verdict) = &report.verdict else {
         return banner("warn", "NO VERDICT", &paragraph("Nobody asked for one: the run was only measured."));
     };
@@ -26,6 +27,11 @@ pub(super) fn verdict(report: &LoadtestReport) -> String {
     };
     let mut inner = paragraph(&units(verdict));
     inner += &verdict.remarks.iter().map(|remark| paragraph(remark)).collect::<String>();
+    banner(class, &format!("VERDICT: {}", headline(verdict)), &inner)
+}
+
+/// What was looked for and what was found, with examples.
+pub(super) fn verdict(verdict: &Verdict) -> String {
     let rows: Vec<Vec<String>> = Kind::ALL
         .iter()
         .map(|kind| {
@@ -45,7 +51,7 @@ pub(super) fn verdict(report: &LoadtestReport) -> String {
             .collect();
         more += &table("Examples", &["kind", "order", "what"], &rows);
     }
-    banner(class, &format!("VERDICT: {}", headline(verdict)), &inner) + &section("Verdict", &(more + &skus(verdict)))
+    section("Verdict", &(more + &skus(verdict)))
 }
 
 fn units(verdict: &Verdict) -> String {
@@ -67,12 +73,12 @@ fn skus(verdict: &Verdict) -> String {
         .iter()
         .take(SKUS_MAX)
         .map(|sku| {
-            let units = [number(sku.capacity), grouped(sku.told), number(sku.in_mysql), grouped(sku.oversold)];
-            std::iter::once(sku.sku_id.clone()).chain(units).collect()
+            let told = [number(sku.capacity), grouped(sku.told), number(sku.in_mysql), number(sku.live)];
+            std::iter::once(sku.sku_id.clone()).chain(told).chain([grouped(sku.oversold)]).collect()
         })
         .collect();
     let caption = format!("{} of {} SKUs, in units", rows.len(), skus.len());
-    table(&caption, &["SKU", "capacity", "told", "in MySQL", "oversold"], &rows)
+    table(&caption, &["SKU", "capacity", "told", "in MySQL", "live in the end", "oversold"], &rows)
 }
 
 pub(super) fn validity(run: &Report) -> String {

@@ -10,7 +10,7 @@ use flash_loadgen::{Ended, Finished, SkuOnSale, key_text};
 use super::{Basis, Findings, Kind, SkuVerdict, Verdict};
 
 /// How far the server's clock may be from ours: a hold may have ended by this much earlier than it says.
-const CLOCK_SKEW_MS: u64 = 5_000;
+const CLOCK_SKEW_US: u64 = 5_000_000;
 
 /// Judges one run by what was told. `catalog` is what was on sale before it; `remark` says why nothing else was asked.
 pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: String) -> Verdict {
@@ -61,21 +61,21 @@ fn peaks(finished: &Finished) -> BTreeMap<u64, (u64, u64)> {
     for ending in &finished.endings {
         match ending.told {
             Some(Ended::Paid(order)) => _ = paid.insert(order),
-            _ if !ending.pays => _ = ends.insert(ending.order_id, start_ms + ending.asked_us / 1_000),
+            _ if !ending.pays => _ = ends.insert(ending.order_id, ending.asked_us),
             _ => {}
         }
     }
     let mut steps: Vec<(u64, u64, bool, u64)> = Vec::with_capacity(finished.told.len() * 2);
     for told in &finished.told {
-        let (from_ms, units) = (start_ms + told.answered_us / 1_000, u64::from(told.quantity));
-        steps.push((told.sku_id, from_ms, true, units));
-        let expires_ms = told.expires_at_ms.saturating_sub(CLOCK_SKEW_MS);
+        let (from_us, units) = (told.answered_us, u64::from(told.quantity));
+        steps.push((told.sku_id, from_us, true, units));
         // A hold that had ended before it was told is no end but nonsense.
-        let expires = (told.expires_at_ms > from_ms).then_some(expires_ms.max(from_ms));
+        let expires_us = told.expires_at_ms.saturating_sub(start_ms).saturating_mul(1_000);
+        let expires = (expires_us > from_us).then_some(expires_us.saturating_sub(CLOCK_SKEW_US).max(from_us + 1));
         let end = ends.get(&told.order_id).copied().into_iter().chain(expires).min();
         steps.extend(end.filter(|_| !paid.contains(&told.order_id)).map(|at| (told.sku_id, at, false, units)));
     }
-    // In the same millisecond units come back before they are given away again.
+    // In the same microsecond units come back before they are given away again.
     steps.sort_by_key(|(sku, at, begins, _)| (*sku, *at, *begins));
     let mut peaks: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
     let (mut of_sku, mut taken) = (0, 0_u64);

@@ -28,7 +28,8 @@ fn write_measured(text: &mut String, run: &Report) -> std::fmt::Result {
     let stock_s = throughput.stock_lasted_ms as f64 / 1_000.0;
     writeln!(text, "\nTHROUGHPUT ({}, {})", run.pacing.name(), why_ended(run.ended))?;
     if !run.schedule.is_empty() {
-        writeln!(text, "  {} {}", run.scenario, run.schedule)?;
+        let name = if run.scenario.is_empty() { String::new() } else { format!("{}: ", run.scenario) };
+        writeln!(text, "  {name}{}", run.schedule)?;
     }
     if run.pacing == Pacing::Open {
         let arrivals = &run.arrivals;

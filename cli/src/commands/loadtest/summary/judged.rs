@@ -67,14 +67,22 @@ fn write_skus(text: &mut String, verdict: &Verdict) -> std::fmt::Result {
     if verdict.skus.len() < 2 {
         return Ok(());
     }
-    writeln!(text, "  {:>12} {:>12} {:>12} {:>12} {:>9}", "SKU", "capacity", "told", "in MySQL", "oversold")?;
+    let headings = ["SKU", "capacity", "told", "in MySQL", "live", "oversold"];
+    let row = |cells: [&str; 6]| {
+        let [sku, cells @ .., oversold] = cells;
+        let cells: String = cells.iter().map(|cell| format!(" {cell:>11}")).collect();
+        format!("  {sku:>12}{cells} {oversold:>9}")
+    };
+    writeln!(text, "{}", row(headings))?;
     // The bad ones first, so that a long list never hides them.
     let mut skus: Vec<&SkuVerdict> = verdict.skus.iter().collect();
     skus.sort_by_key(|sku| std::cmp::Reverse(sku.oversold));
     let number = |count: Option<u64>| count.map_or_else(|| "–".to_owned(), grouped);
     for sku in skus.iter().take(MAX_SKU_LINES) {
-        let (capacity, in_mysql, told) = (number(sku.capacity), number(sku.in_mysql), grouped(sku.told));
-        writeln!(text, "  {:>12} {capacity:>12} {told:>12} {in_mysql:>12} {:>9}", sku.sku_id, grouped(sku.oversold))?;
+        let (capacity, told, in_mysql, live) =
+            (number(sku.capacity), grouped(sku.told), number(sku.in_mysql), number(sku.live));
+        let cells = [&sku.sku_id, &capacity, &told, &in_mysql, &live, &grouped(sku.oversold)];
+        writeln!(text, "{}", row(cells.map(String::as_str)))?;
     }
     match skus.len().saturating_sub(MAX_SKU_LINES) {
         0 => Ok(()),
