@@ -75,14 +75,15 @@ pub struct Figures {
     pub max_skip: u64,
     /// The smallest ε such that no two winners who arrived more than ε apart were decided in the wrong order, in microseconds.
     pub epsilon_us: u64,
-    /// Losers who arrived before somebody who won.
+    /// Losers during whose waiting somebody arrived who won: they were there earlier and went away empty. Winners who came after
+    /// a loser's answer do not count: what they got must have come back (a hold that ended), and was not there before.
     pub earlier_losers: u64,
     /// `earlier_losers / losers`.
     pub earlier_loser_share: f64,
-    /// The smallest ε such that nobody lost who had arrived more than ε before somebody who won, in microseconds. Large where
-    /// units came back (holds that ended) and were sold later: that is a second sale, not an injustice of the gate.
+    /// The smallest ε such that nobody lost who had arrived more than ε before such a winner, in microseconds.
     pub loser_epsilon_us: u64,
-    /// Winners who arrived after somebody who lost, as a share of the winners.
+    /// Winners who arrived after the first loser did, as a share of the winners. Near 0 in a single sale; large where units come
+    /// back and are sold again.
     pub jump_ratio: f64,
 }
 

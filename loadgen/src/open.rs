@@ -1,8 +1,11 @@
 //! The open loop: buyers come at their times, however slow the server is.
 //!
 //! Owns the schedule's cursor, the pool of connections and the buyers who come back. Connections that become free take the next
-//! buyer themselves; those that have nothing to do are parked and woken by the keeper, which follows the clock. The keeper looks
-//! at every arrival once, as soon as it can: how late it is then is the generator's own lag, whatever the server does.
+//! buyer themselves; those that have nothing to do are parked and woken by the keeper, which follows the clock.
+//!
+//! The generator's own lag is measured for every arrival and kept apart from the server's slowness. A connection that was woken
+//! for an arrival was free: whatever passed since the arrival's time is the generator's own. A connection that comes from an
+//! answer was not: the wait is the server's, but for as much as the keeper itself was last seen to be late.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -20,7 +23,7 @@ use crate::worker::Worker;
 
 /// The keeper looks at least this often.
 const LONGEST_LOOK_US: u64 = 5_000;
-/// A start that much after its time, with no connection free, has waited for one.
+/// A start that much after its time, through no fault of the generator, has waited for a connection.
 const WAITED_FROM_US: u64 = 1_000;
 /// Most buyers of one thread who are on their way back; more give up.
 const MAX_RETURNING: usize = 1_000_000;
@@ -32,6 +35,9 @@ pub(crate) struct Desk {
     next: Cell<usize>,
     /// The next arrival that the keeper has not seen.
     unseen: Cell<usize>,
+    /// When the keeper meant to look again, and how late it was at its last look.
+    next_look_us: Cell<u64>,
+    look_lag_us: Cell<u64>,
     /// Connections without work.
     parked: RefCell<Vec<Waker>>,
     returning: RefCell<BinaryHeap<Reverse<Returning>>>,
@@ -90,7 +96,7 @@ impl Desk {
     }
 
     /// The next thing to do at this moment: those who come back first, they have waited already.
-    fn take(&self, worker: &Worker) -> Option<Errand> {
+    fn take(&self, worker: &Worker, woken: bool) -> Option<Errand> {
         let now_us = worker.shared.now_us();
         loop {
             let mut returning = self.returning.borrow_mut();
@@ -110,11 +116,15 @@ impl Desk {
             return None;
         }
         self.next.set(place + worker.shared.plan.threads);
-        if now_us - due_us > WAITED_FROM_US && self.parked.borrow().is_empty() {
-            let mut tally = worker.tally.borrow_mut();
+        let delay_us = now_us - due_us;
+        let lag_us = if woken { delay_us } else { delay_us.min(self.look_lag_us.get()) };
+        let mut tally = worker.tally.borrow_mut();
+        tally.begun(lag_us, worker.shared.plan.late_from_ms * 1_000);
+        if delay_us - lag_us > WAITED_FROM_US {
             tally.served.waited += 1;
-            tally.served.longest_wait_us = tally.served.longest_wait_us.max(now_us - due_us);
+            tally.served.longest_wait_us = tally.served.longest_wait_us.max(delay_us - lag_us);
         }
+        drop(tally);
         Some(Errand::Buy(worker.visit_of(place, due_us)))
     }
 
@@ -168,11 +178,14 @@ pub(crate) fn open_pool(worker: &Rc<Worker>, thread: usize) {
 /// One connection of the pool.
 async fn serve(worker: Rc<Worker>) {
     let mut line = Line::new(&worker);
+    let mut woken = false;
     while worker.may_settle() {
-        let Some(errand) = worker.desk.take(&worker) else {
+        let Some(errand) = worker.desk.take(&worker, woken) else {
             park(&worker.desk).await;
+            woken = true;
             continue;
         };
+        woken = false;
         let busy = Busy::new(&worker);
         let next = run(&mut line, errand).await;
         drop(busy);
@@ -213,20 +226,16 @@ async fn park(desk: &Desk) {
     .await;
 }
 
-/// Looks at the clock once: measures the lag of what has become due and wakes connections for it.
+/// Looks at the clock once, notes how late that is, and wakes connections for what has become due.
 pub(crate) fn look(worker: &Worker) {
     let (desk, shared) = (&worker.desk, &worker.shared);
     let times_us = &shared.roster.times_us;
     let step = shared.plan.threads;
     let now_us = shared.now_us();
-    let late_from_us = shared.plan.late_from_ms * 1_000;
+    desk.look_lag_us.set(now_us.saturating_sub(desk.next_look_us.get()));
     let mut place = desk.unseen.get();
-    {
-        let mut tally = worker.tally.borrow_mut();
-        while let Some(due_us) = times_us.get(place).filter(|due_us| **due_us <= now_us) {
-            tally.seen(now_us - due_us, late_from_us);
-            place += step;
-        }
+    while times_us.get(place).is_some_and(|due_us| *due_us <= now_us) {
+        place += step;
     }
     desk.unseen.set(place);
     let waiting = place.saturating_sub(desk.next.get()) / step;
@@ -249,6 +258,7 @@ pub(crate) async fn doze(worker: &Worker) {
     let back = desk.returning.borrow().peek().map(|Reverse(first)| first.at_us);
     let next_us = [arrival, back].into_iter().flatten().fold(now_us + LONGEST_LOOK_US, u64::min);
     // Something overdue still lets the connections run first.
-    let at = shared.started + Duration::from_micros(next_us.max(now_us + 1));
+    desk.next_look_us.set(next_us.max(now_us + 1));
+    let at = shared.started + Duration::from_micros(desk.next_look_us.get());
     sleep_until(Instant::from_std(at)).await;
 }

@@ -133,7 +133,7 @@ pub(crate) struct Served {
     /// Arrivals that waited for a connection.
     pub(crate) waited: u64,
     pub(crate) longest_wait_us: u64,
-    /// Arrivals that the keeper saw too late.
+    /// Arrivals that the generator began too late.
     pub(crate) late: u64,
     /// When no new purchases were begun any more.
     pub(crate) ended_us: u64,
@@ -161,7 +161,7 @@ pub(crate) struct Tally {
     pub(crate) histograms: [Histogram<u64>; 4],
     /// From the first byte of the request, by class.
     pub(crate) service: [Histogram<u64>; 4],
-    /// The keeper's own lag.
+    /// The generator's own lag.
     pub(crate) lag: Histogram<u64>,
     pub(crate) served: Served,
     pub(crate) behaviour: Behaviour,
@@ -230,8 +230,8 @@ impl Tally {
         }
     }
 
-    /// Notes that the keeper of the schedule saw an arrival `lag_us` after its time.
-    pub(crate) fn seen(&mut self, lag_us: u64, late_from_us: u64) {
+    /// Notes that an arrival of the schedule is begun, `lag_us` after its time through the generator's own fault.
+    pub(crate) fn begun(&mut self, lag_us: u64, late_from_us: u64) {
         self.lag.saturating_record(lag_us.max(1));
         self.served.late += u64::from(lag_us > late_from_us);
     }

@@ -39,6 +39,8 @@ pub(crate) struct Visit {
     pub(crate) first_sent_us: Option<u64>,
     pub(crate) attempt: u32,
     pub(crate) in_doubt: bool,
+    /// The next attempt is a repetition of a clear refusal, not a wish to know.
+    pub(crate) repeats_refusal: bool,
 }
 
 /// Something to do with one request.
@@ -99,7 +101,7 @@ async fn buy(line: &mut Line, visit: Visit) -> Option<Next> {
     if !answer.code.leaves_doubt() && !answer.code.asks_to_return() {
         open.refuse(answer.code);
         if open.visit.character.repeats && attempt == 1 && !worker.is_over() {
-            worker.tally.borrow_mut().behaviour.duplicates += 1;
+            open.visit.repeats_refusal = true;
             return open.later(0);
         }
         if answer.code == Code::SoldOut {
@@ -172,7 +174,8 @@ fn begin(worker: &Worker, visit: &mut Visit, sent_us: u64) {
     visit.attempt += 1;
     let mut tally = worker.tally.borrow_mut();
     if visit.first_sent_us.is_some() {
-        tally.behaviour.retries += 1;
+        let duplicate = std::mem::take(&mut visit.repeats_refusal);
+        *if duplicate { &mut tally.behaviour.duplicates } else { &mut tally.behaviour.retries } += 1;
         return;
     }
     visit.first_sent_us = Some(sent_us);

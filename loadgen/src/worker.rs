@@ -110,6 +110,7 @@ impl Worker {
             first_sent_us: None,
             attempt: 0,
             in_doubt: false,
+            repeats_refusal: false,
         }
     }
 

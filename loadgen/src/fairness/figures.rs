@@ -7,7 +7,7 @@ use super::{Decided, Figures};
 #[must_use]
 pub fn figures(records: &[Decided], share: f64) -> Figures {
     let mut winners: Vec<(u64, u64)> = records.iter().filter(|r| r.won).map(|r| (r.arrived_us, r.decided_us)).collect();
-    let losers: Vec<u64> = records.iter().filter(|r| !r.won).map(|r| r.arrived_us).collect();
+    let losers: Vec<&Decided> = records.iter().filter(|r| !r.won).collect();
     // Where two arrived at the same microsecond the order between them means nothing: sorted by decision, they never invert.
     winners.sort_unstable();
     let skips = skips(&winners);
@@ -17,9 +17,9 @@ pub fn figures(records: &[Decided], share: f64) -> Figures {
     let mut sorted = skips;
     sorted.sort_unstable();
     let scaled = |skip: u64| scale(skip, share);
-    let last_winner_us = winners.last().map(|w| w.0);
-    let first_loser_us = losers.iter().copied().min();
-    let earlier = last_winner_us.map_or(0, |last| losers.iter().filter(|loser| **loser < last).count() as u64);
+    let overtaken: Vec<u64> = losers.iter().filter_map(|loser| overtaken_by_us(loser, &winners)).collect();
+    let earlier = overtaken.len() as u64;
+    let first_loser_us = losers.iter().map(|loser| loser.arrived_us).min();
     let jumped = first_loser_us.map_or(0, |first| winners.iter().filter(|winner| winner.0 > first).count() as u64);
     Figures {
         winners: count,
@@ -32,7 +32,7 @@ pub fn figures(records: &[Decided], share: f64) -> Figures {
         epsilon_us: epsilon_us(&winners),
         earlier_losers: earlier,
         earlier_loser_share: ratio(earlier, losers.len() as u64),
-        loser_epsilon_us: last_winner_us.zip(first_loser_us).map_or(0, |(last, first)| last.saturating_sub(first)),
+        loser_epsilon_us: overtaken.into_iter().max().unwrap_or(0),
         jump_ratio: ratio(jumped, count),
     }
 }
@@ -55,6 +55,14 @@ impl Figures {
         self.earlier_loser_share = ratio(self.earlier_losers, self.losers);
         self.jump_ratio = if self.winners == 0 { 0.0 } else { jumped / self.winners as f64 };
     }
+}
+
+/// How much later the last of those winners arrived who came while this loser was waiting for the answer. Who came after that
+/// answer took nothing from the loser: a unit must have come back.
+fn overtaken_by_us(loser: &Decided, winners: &[(u64, u64)]) -> Option<u64> {
+    let before = winners.partition_point(|winner| winner.0 < loser.decided_us);
+    let latest = winners[..before].last()?;
+    latest.0.checked_sub(loser.arrived_us).filter(|later| *later > 0)
 }
 
 /// For every winner, in order of arrival: how many arrived later and were decided earlier. Fenwick tree over the decisions,

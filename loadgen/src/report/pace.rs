@@ -40,7 +40,8 @@ pub struct Arrivals {
     pub started: u64,
     /// Due, but no connection became free before the end: buyers who were never served.
     pub never_started: u64,
-    /// Begun more than a millisecond after their time because every connection waited for the server.
+    /// Begun more than a millisecond after their time, the generator's own lag not counted, because every connection waited for
+    /// the server.
     pub waited_for_connection: u64,
     /// Longest such wait, in microseconds.
     pub longest_wait_us: u64,
@@ -48,8 +49,9 @@ pub struct Arrivals {
     pub connections: u64,
 }
 
-/// How far the generator itself – not the server – was behind its schedule, measured for every arrival when the schedule's
-/// keeper got to see it. Up to about a millisecond is the resolution of the timer.
+/// How far the generator itself – not the server – was behind its schedule when it began an arrival. Where a connection was
+/// free, that is all the time since the arrival's; where none was, the time by which the generator's own clock work was late. Up
+/// to about a millisecond is the resolution of the timer.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lag {
@@ -63,7 +65,7 @@ pub struct Lag {
     pub max_us: u64,
     /// Lag from which an arrival counts as late, in microseconds.
     pub late_from_us: u64,
-    /// Arrivals seen later than that.
+    /// Arrivals begun later than that.
     pub late: u64,
 }
 
@@ -113,7 +115,7 @@ impl Validity {
         if too_many(lag.late, lag.count) {
             let percent = 100.0 * lag.late as f64 / lag.count as f64;
             reasons.push(format!(
-                "the generator fell behind its own schedule: {percent:.1} % of the arrivals were seen more than {} ms late \
+                "the generator fell behind its own schedule: {percent:.1} % of the arrivals were begun more than {} ms late \
                  (p99 {:.1} ms, longest {:.1} ms); latencies contain that lag, so they are too high",
                 plan.late_from_ms,
                 lag.p99_us as f64 / 1_000.0,

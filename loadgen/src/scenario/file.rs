@@ -92,6 +92,7 @@ struct Limits {
     longest_retry_after: Option<Millis>,
     attempts: Option<Count>,
     drain: Option<Millis>,
+    late_from: Option<Millis>,
 }
 
 impl File {
@@ -170,6 +171,7 @@ impl Limits {
         plan.request_timeout_ms = self.request_timeout.map_or(plan.request_timeout_ms, |ms| ms.0);
         plan.max_retry_wait_ms = self.longest_retry_after.map_or(plan.max_retry_wait_ms, |ms| ms.0);
         plan.max_attempts = self.attempts.map_or(Ok(plan.max_attempts), |count| small(count, "attempts"))?;
+        plan.late_from_ms = self.late_from.map_or(plan.late_from_ms, |ms| ms.0);
         plan.drain_ms = self.drain.map_or(plan.drain_ms, |ms| ms.0);
         Ok(())
     }

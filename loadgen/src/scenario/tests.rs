@@ -91,6 +91,7 @@ fn everything_in_a_file_arrives_in_the_plan() {
         longest_retry_after = "6s"
         attempts = 7
         drain = "8s"
+        late_from = "9ms"
     "#;
     let plan = Scenario::parse("all", text).unwrap().plan;
     let open = plan.open.unwrap();
@@ -107,7 +108,7 @@ fn everything_in_a_file_arrives_in_the_plan() {
     };
     assert_eq!((plan.buyers, plan.quantity, plan.zipf), (buyers, 2, Some(1.2)));
     assert_eq!((plan.sold_out_grace_ms, plan.request_timeout_ms, plan.max_retry_wait_ms), (Some(4_000), 5_000, 6_000));
-    assert_eq!((plan.max_attempts, plan.drain_ms), (7, 8_000));
+    assert_eq!((plan.max_attempts, plan.drain_ms, plan.late_from_ms), (7, 8_000, 9));
 }
 
 #[test]

@@ -64,6 +64,14 @@ fn losers_before_winners_are_told() {
 }
 
 #[test]
+fn a_unit_that_came_back_wrongs_nobody() {
+    // Refused at 4; the winner came at 10, so what they got was not there at 4.
+    let figures = figures(&[win(1, 2), loss(3, 4), win(10, 12)], 1.0);
+    assert_eq!((figures.earlier_losers, figures.loser_epsilon_us), (0, 0));
+    assert!((figures.jump_ratio - 0.5).abs() < 1e-12, "and yet somebody won after somebody had lost");
+}
+
+#[test]
 fn nothing_is_fair_and_does_not_divide() {
     assert_eq!(figures(&[], 1.0), Figures::default());
     assert_eq!(figures(&[win(1, 1)], 1.0).pairs, 0);
