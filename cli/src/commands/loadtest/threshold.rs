@@ -124,8 +124,14 @@ mod tests {
     }
 
     #[test]
-    fn every_metric_is_listed() {
-        let listing = listing();
+    fn every_metric_is_listed_and_documented() {
+        let (listing, page) = (listing(), include_str!("../../../../docs/reports.md"));
+        for metric in metric::all() {
+            let name = metric.name();
+            let (group, point) = name.rsplit_once('.').unwrap();
+            let group = group.rsplit('.').next().unwrap();
+            assert!(page.contains(&format!(".{point}")) && page.contains(group), "{name} is not in docs/reports.md");
+        }
         assert!(metric::all().iter().all(|metric| listing.contains(&metric.name())), "{listing}");
     }
 }
