@@ -53,8 +53,7 @@ pub(crate) struct LoadtestOptions {
 /// The command: run, print, exit code.
 pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.judging.list_thresholds {
-        terminal.answer(&threshold::listing())?;
-        return Ok(Exit::Ok);
+        return list_thresholds(terminal);
     }
     if args.pace.list_scenarios {
         return list_scenarios(terminal);
@@ -92,6 +91,14 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
     }
     let exit = report.exit(bound.is_some());
     Ok(if exit == Exit::Ok && !kept { Exit::Found } else { exit })
+}
+
+fn list_thresholds(terminal: &Terminal) -> Result<Exit, Failure> {
+    match terminal.output() {
+        Output::Text => terminal.answer(&threshold::listing())?,
+        Output::Json => terminal.answer(&threshold::listing_json().to_string())?,
+    }
+    Ok(Exit::Ok)
 }
 
 fn list_scenarios(terminal: &Terminal) -> Result<Exit, Failure> {

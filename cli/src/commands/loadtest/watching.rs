@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Where a run is shown.
 enum Shown {
     Picture(Box<(Screen, State)>),
-    Lines(Progress),
+    Lines(Box<Progress>),
 }
 
 /// Shows a run until its threads are done, and joins them. The first Ctrl-C ends it early, the second the program.
@@ -42,7 +42,7 @@ pub(super) async fn watch(
     let mut shown = match picture {
         // A terminal that cannot be taken over can still be written to.
         Some(Ok(screen)) => Shown::Picture(Box::new((screen, State::new(title, terminal.is_colored())))),
-        _ => Shown::Lines(Progress::new(*terminal)),
+        _ => Shown::Lines(Box::new(Progress::new(*terminal))),
     };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
