@@ -14,7 +14,7 @@ mod watching;
 
 use std::time::Duration;
 
-use flash_loadgen::{EndReason, Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
+use flash_loadgen::{Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
 
 pub(crate) use args::LoadtestArgs;
 pub(crate) use baseline::{Change, Comparison};
@@ -177,7 +177,7 @@ impl Bench {
     }
 }
 
-/// Waits for the drain and judges. An interrupt cuts the wait short, unless it has ended the run already.
+/// Waits for the drain and judges. A signal cuts the wait short, unless it was what has ended the run.
 async fn judge(
     places: &Places,
     finished: &Finished,
@@ -186,9 +186,9 @@ async fn judge(
     interrupt: &mut Interrupt,
 ) -> Result<Verdict, Failure> {
     let mut progress = Progress::new(*terminal);
-    let was_stopped = finished.report.ended == EndReason::Stopped;
+    let is_old = interrupt.was_requested();
     let cut = async {
-        if was_stopped {
+        if is_old {
             std::future::pending::<()>().await;
         }
         interrupt.requested().await;
