@@ -4,7 +4,7 @@
 //! cargo run --release -p flash-loadgen --example versus_wrk -- 1000 5
 //! ```
 //!
-//! Arguments: connections (default 1,000) and seconds per measurement (default 5). Needs `wrk` in the path.
+//! Arguments: connections (default 1,000) and seconds per measurement (default 5). Needs `wrk` in the path (`scripts/install-tools --wrk`).
 //! wrk sends one fixed request; the engine sends unique users and keys, reads every answer and keeps books. The open loop is
 //! given more arrivals than anybody could serve, so that every connection is always busy: what it reaches is its ceiling.
 

@@ -173,7 +173,12 @@ fn winners_pay_cancel_or_leave_and_the_shop_knows() {
 
 #[test]
 fn losers_come_back_once_with_another_key() {
-    let (shop, address) = Shop::open(1, 20, Shop::sell);
+    let wishes: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+    let seen = Arc::clone(&wishes);
+    let (shop, address) = Shop::open(1, 20, move |shop: &Shop, wish: &Wish| {
+        seen.lock().unwrap().push((wish.user.clone(), wish.key.clone()));
+        shop.sell(wish)
+    });
     let buyers = Buyers { second_attempt_share: 1.0, second_attempt_after_ms: (10, 30), ..Buyers::default() };
     let mut plan = open(address, 1, 200.0, 500);
     // A quiet second, in which they come back.
@@ -188,6 +193,10 @@ fn losers_come_back_once_with_another_key() {
     assert_eq!(report.latency.sold_out.count, 160);
     assert_eq!(report.fairness.concentration.users, 100);
     assert_eq!(report.arrivals.started, 180);
+    let wishes = wishes.lock().unwrap();
+    let users: HashSet<&String> = wishes.iter().map(|(user, _)| user).collect();
+    let keys: HashSet<&String> = wishes.iter().map(|(_, key)| key).collect();
+    assert_eq!((users.len(), keys.len()), (100, 180), "the same people under other keys");
 }
 
 #[test]
