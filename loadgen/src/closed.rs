@@ -69,6 +69,7 @@ async fn live(worker: Rc<Worker>, user: usize) {
         let think_ms = worker.dice.borrow_mut().within(worker.shared.plan.think_ms);
         if think_ms > 0 {
             wait(&worker, think_ms, |worker| user >= worker.crowd.wanted.get() || worker.is_over()).await;
+            line.drop_if_stale();
         }
     }
     worker.crowd.present.borrow_mut()[user] = false;
@@ -82,6 +83,7 @@ async fn follow(line: &mut Line, visit: Visit) {
         let mut held = Held { worker: &worker, errand: Some(next.errand) };
         if next.after_ms > 0 {
             wait(&worker, next.after_ms, |worker| !worker.permits(&next.errand)).await;
+            line.drop_if_stale();
         }
         if !worker.permits(&next.errand) {
             return;

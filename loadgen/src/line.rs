@@ -24,6 +24,14 @@ impl Line {
         Self { worker: Rc::clone(worker), connection: None, failures: 0 }
     }
 
+    /// To be called after a time without requests: servers close idle connections, and every client looks before it sends.
+    pub(crate) fn drop_if_stale(&mut self) {
+        if self.connection.as_ref().is_some_and(Connection::is_stale) {
+            self.worker.tally.borrow_mut().connections.closed_by_server += 1;
+            self.connection = None;
+        }
+    }
+
     /// True if there is a connection, after opening one where there was none.
     pub(crate) async fn connect(&mut self) -> bool {
         if self.connection.is_some() {

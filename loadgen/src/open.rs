@@ -185,7 +185,9 @@ async fn serve(worker: Rc<Worker>) {
             woken = true;
             continue;
         };
-        woken = false;
+        if std::mem::take(&mut woken) {
+            line.drop_if_stale();
+        }
         let busy = Busy::new(&worker);
         let next = run(&mut line, errand).await;
         drop(busy);

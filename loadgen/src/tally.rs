@@ -108,7 +108,7 @@ pub struct Connections {
     pub opened: u64,
     /// Failed connects.
     pub failed: u64,
-    /// Closed by the server after a complete answer.
+    /// Closed by the server after a complete answer, or while there was nothing to do.
     pub closed_by_server: u64,
     /// Ended while an answer was due.
     pub lost: u64,

@@ -147,6 +147,22 @@ fn a_buyer_who_is_sent_away_holds_no_connection() {
 }
 
 #[test]
+fn a_connection_that_the_server_closed_while_idle_is_no_error() {
+    let (_, address) =
+        Shop::open(1, 1_000, |shop: &Shop, wish: &Wish| vec![Act::Send(shop.decide(wish)), Act::Pause(20), Act::Close]);
+    let mut plan = open(address, 1, 1.5, 3_000);
+    plan.open.as_mut().unwrap().connections = 1;
+    let report = run(plan).report;
+    assert_eq!(
+        (report.wins, report.latency.errors.count, report.connections.lost),
+        (5, 0, 0),
+        "{:?}",
+        report.connections
+    );
+    assert_eq!((report.connections.opened, report.connections.closed_by_server), (5, 4));
+}
+
+#[test]
 fn winners_pay_cancel_or_leave_and_the_shop_knows() {
     let (shop, address) = Shop::open(1, 1_000, Shop::sell);
     let buyers = Buyers { pay_share: 0.5, cancel_share: 0.3, settle_after_ms: (0, 50), ..Buyers::default() };
