@@ -14,7 +14,7 @@ mod watching;
 
 use std::time::Duration;
 
-use flash_loadgen::{EndReason, Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
+use flash_loadgen::{Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
 
 pub(crate) use args::LoadtestArgs;
 pub(crate) use baseline::{Change, Comparison};
@@ -53,8 +53,7 @@ pub(crate) struct LoadtestOptions {
 /// The command: run, print, exit code.
 pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     if args.judging.list_thresholds {
-        terminal.answer(&threshold::listing())?;
-        return Ok(Exit::Ok);
+        return list_thresholds(terminal);
     }
     if args.pace.list_scenarios {
         return list_scenarios(terminal);
@@ -92,6 +91,14 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
     }
     let exit = report.exit(bound.is_some());
     Ok(if exit == Exit::Ok && !kept { Exit::Found } else { exit })
+}
+
+fn list_thresholds(terminal: &Terminal) -> Result<Exit, Failure> {
+    match terminal.output() {
+        Output::Text => terminal.answer(&threshold::listing())?,
+        Output::Json => terminal.answer(&threshold::listing_json().to_string())?,
+    }
+    Ok(Exit::Ok)
 }
 
 fn list_scenarios(terminal: &Terminal) -> Result<Exit, Failure> {
@@ -170,7 +177,7 @@ impl Bench {
     }
 }
 
-/// Waits for the drain and judges. An interrupt cuts the wait short, unless it has ended the run already.
+/// Waits for the drain and judges. A signal cuts the wait short, unless it was what has ended the run.
 async fn judge(
     places: &Places,
     finished: &Finished,
@@ -179,9 +186,9 @@ async fn judge(
     interrupt: &mut Interrupt,
 ) -> Result<Verdict, Failure> {
     let mut progress = Progress::new(*terminal);
-    let was_stopped = finished.report.ended == EndReason::Stopped;
+    let is_old = interrupt.was_requested();
     let cut = async {
-        if was_stopped {
+        if is_old {
             std::future::pending::<()>().await;
         }
         interrupt.requested().await;

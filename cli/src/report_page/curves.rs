@@ -161,7 +161,7 @@ fn stock(run: &Report) -> Chart {
         }
     }
     let known = || run.stock.iter().filter_map(|point| point.available);
-    let (first, last) = (known().next().unwrap_or(0), known().last().unwrap_or(0));
+    let (first, last) = (known().next().unwrap_or(0), known().next_back().unwrap_or(0));
     Chart {
         id: "stock",
         title: "Stock",

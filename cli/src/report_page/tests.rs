@@ -71,7 +71,7 @@ fn check_nesting(html: &str) {
         }
         let name = tag.split([' ', '/']).next().unwrap();
         assert!(name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit()), "element {name:?}");
-        assert!(tag.matches('"').count() % 2 == 0 && !tag.contains('<'), "attributes of <{tag}>");
+        assert!(tag.matches('"').count().is_multiple_of(2) && !tag.contains('<'), "attributes of <{tag}>");
         if name == "style" {
             let close = rest.find("</style>").unwrap();
             rest = &rest[close + "</style>".len()..];

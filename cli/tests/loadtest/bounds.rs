@@ -20,6 +20,8 @@ async fn thresholds_decide() {
     let typo = flashctl(&env, &run_with(&["--threshold", "wni.p99<1ms"])).await;
     assert_eq!(typo.exit, 2, "{}", typo.stderr);
     assert!(typo.stderr.contains("win.p99"), "{}", typo.stderr);
+    let listed = flashctl(&env, &["loadtest", "--list-thresholds", "-o", "json"]).await.json();
+    assert!(listed["metrics"].as_array().unwrap().iter().any(|metric| metric["metric"] == "win.p99"), "{listed}");
     let list = flashctl(&env, &["loadtest", "--list-thresholds"]).await;
     assert!(list.exit == 0 && list.stdout.contains("fairness.inversion_rate"), "{}", list.stdout);
 }

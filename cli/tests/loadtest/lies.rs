@@ -54,3 +54,14 @@ async fn stores_that_are_named_must_answer() {
     let by_environment = flashctl(&env, &["loadtest", "--stage", "1s:2"]).await;
     assert_eq!(by_environment.exit, 4, "{}", by_environment.stderr);
 }
+
+#[tokio::test]
+async fn a_server_whose_stores_nobody_names_is_judged_by_what_it_told() {
+    let env = shop(Trick::None).await;
+    let args = ["loadtest", "--rate", "1s:30", "-o", "json"];
+    let said = flashctl(&env, &args).await;
+    assert_eq!(said.exit, 0, "{} {}", said.stdout, said.stderr);
+    let verdict = &said.json()["verdict"];
+    assert_eq!((&verdict["outcome"], &verdict["basis"]), (&"clean".into(), &"told_alone".into()), "{verdict}");
+    assert!(verdict["remarks"][0].as_str().unwrap().contains("nothing names"), "{verdict}");
+}

@@ -66,7 +66,8 @@ pub(crate) struct BaselineArgs {
     #[arg(long, value_name = "FILE")]
     pub(super) save_baseline: Option<PathBuf>,
     /// Exit code 3 if the run is worse than the baseline by more than this, and by more than noise.
-    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", requires = "baseline")]
+    #[arg(long, value_name = "PERCENT", num_args = 0..=1, default_missing_value = "10", value_parser = percent)]
+    #[arg(requires = "baseline")]
     pub(super) fail_on_regression: Option<f64>,
     /// Compare also with a baseline of another machine.
     #[arg(long, requires = "baseline")]
@@ -102,7 +103,23 @@ impl JudgingArgs {
     }
 }
 
+fn percent(text: &str) -> Result<f64, String> {
+    let percent: Option<f64> = text.strip_suffix('%').unwrap_or(text).parse().ok();
+    percent.filter(|percent| percent.is_finite() && *percent >= 0.0).ok_or_else(|| "a percentage, as in 10".to_owned())
+}
+
 fn duration(text: &str) -> Result<Duration, String> {
     let ms = parse_duration_ms(text).ok_or("a duration needs a unit, as in 500ms, 30s, 5m or 1h")?;
     Ok(Duration::from_millis(ms))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::percent;
+
+    #[test]
+    fn a_bound_that_nothing_can_cross_is_refused() {
+        assert_eq!((percent("10"), percent("12.5%")), (Ok(10.0), Ok(12.5)));
+        assert!(["NaN", "-1", "inf", "ten", ""].iter().all(|bad| percent(bad).is_err()));
+    }
 }

@@ -87,6 +87,12 @@ pub(crate) fn listing() -> String {
     lines(&[("METRIC", Align::Left), ("VALUES LIKE", Align::Left), ("WHAT", Align::Left)], &rows).join("\n")
 }
 
+/// The same for programs.
+pub(crate) fn listing_json() -> serde_json::Value {
+    let metric = |metric: &Metric| serde_json::json!({ "metric": metric.name(), "values": metric.unit.example(), "what": metric.help });
+    serde_json::json!({ "version": 1, "metrics": metric::all().iter().map(metric).collect::<Vec<_>>() })
+}
+
 #[cfg(test)]
 mod tests {
     use flash_loadgen::{Latencies, Latency};

@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(100);
 /// Where a run is shown.
 enum Shown {
     Picture(Box<(Screen, State)>),
-    Lines(Progress),
+    Lines(Box<Progress>),
 }
 
 /// Shows a run until its threads are done, and joins them. The first Ctrl-C ends it early, the second the program.
@@ -42,7 +42,7 @@ pub(super) async fn watch(
     let mut shown = match picture {
         // A terminal that cannot be taken over can still be written to.
         Some(Ok(screen)) => Shown::Picture(Box::new((screen, State::new(title, terminal.is_colored())))),
-        _ => Shown::Lines(Progress::new(*terminal)),
+        _ => Shown::Lines(Box::new(Progress::new(*terminal))),
     };
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -50,14 +50,14 @@ pub(super) async fn watch(
     while !load.is_finished() {
         let asked = tokio::select! {
             _ = ticks.tick() => shown.tick(&load)?,
-            () = interrupt.requested(), if !stopping => true,
+            () = interrupt.requested(), if !stopping => 1,
         };
-        if asked && stopping {
-            // Only a key comes here: the second signal ends the program by itself.
+        if asked + u32::from(stopping) >= 2 {
+            // Only keys come here: the second signal ends the program by itself.
             screen::restore();
             process::exit(i32::from(Exit::Interrupted.code()));
         }
-        if asked {
+        if asked > 0 {
             stopping = true;
             load.stop();
             shown.say_stopping();
@@ -70,19 +70,19 @@ pub(super) async fn watch(
 }
 
 impl Shown {
-    /// Shows the present numbers. True: somebody pressed a key that asks for the end.
-    fn tick(&mut self, load: &Run) -> Result<bool, Failure> {
+    /// Shows the present numbers. Says how often somebody pressed a key that asks for the end.
+    fn tick(&mut self, load: &Run) -> Result<u32, Failure> {
         let now = load.snapshot();
         match self {
             Self::Lines(progress) => {
                 progress.load(&now);
-                Ok(false)
+                Ok(0)
             }
             Self::Picture(picture) => {
                 let (screen, state) = picture.as_mut();
                 state.update(&now, load.stage_words(now.stage));
                 screen.draw(|frame| view::draw(state, frame)).map_err(Failure::from_error)?;
-                wants_end().map_err(Failure::from_error)
+                wishes_to_end().map_err(Failure::from_error)
             }
         }
     }
@@ -102,15 +102,16 @@ impl Shown {
     }
 }
 
-/// Whether Ctrl-C or q is among the keys that were pressed. In raw mode Ctrl-C is a key and no signal.
-fn wants_end() -> std::io::Result<bool> {
-    let mut asked = false;
+/// How often Ctrl-C or q is among the keys that were pressed. In raw mode Ctrl-C is a key and no signal.
+fn wishes_to_end() -> std::io::Result<u32> {
+    let mut asked = 0;
     while event::poll(Duration::ZERO)? {
         if let Event::Key(key) = event::read()?
             && key.kind == KeyEventKind::Press
         {
             let control = key.modifiers.contains(KeyModifiers::CONTROL);
-            asked |= matches!((key.code, control), (KeyCode::Char('c'), true) | (KeyCode::Char('q'), false));
+            let ends = matches!((key.code, control), (KeyCode::Char('c'), true) | (KeyCode::Char('q'), false));
+            asked += u32::from(ends);
         }
     }
     Ok(asked)
