@@ -11,7 +11,7 @@ CI := --profile ci
 # release has neither.
 TESTED := $(CI) --workspace --features flashd/faults
 
-.PHONY: help demo test test-apache build fmt lint docs tools kafka
+.PHONY: help demo test test-apache build fmt lint docs tools browser kafka report-picture
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -23,7 +23,7 @@ demo: build
 	$(TARGET)/release/flashctl demo
 
 # `cargo test` alone does not build the binaries that the tests of other packages run.
-test: tools
+test: tools browser
 	cargo build $(TESTED) --bins
 	cargo test $(TESTED)
 
@@ -47,6 +47,13 @@ docs:
 tools:
 	@scripts/install-tools
 	@scripts/install-tansu
+
+browser:
+	@scripts/install-tools --browser
+
+# The picture of a report in the docs, from the report in the docs.
+report-picture: browser
+	scripts/report-picture docs/reports/canonical.html docs/pictures/loadtest-report.png
 
 kafka:
 	@scripts/fetch-kafka

@@ -40,6 +40,11 @@ impl Interrupt {
         Ok(Interrupt(receiver))
     }
 
+    /// Whether the first signal has come.
+    pub(crate) fn was_requested(&self) -> bool {
+        *self.0.borrow()
+    }
+
     /// Resolves at the first signal, and at once ever after. Cancel-safe.
     pub(crate) async fn requested(&mut self) {
         if self.0.wait_for(|requested| *requested).await.is_err() {

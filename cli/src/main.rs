@@ -14,6 +14,7 @@ mod live;
 mod operator;
 mod plain;
 mod report;
+mod report_page;
 mod sale_file;
 mod screen;
 mod servers;

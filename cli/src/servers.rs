@@ -20,6 +20,11 @@ pub(crate) struct ServerArgs {
 }
 
 impl ServerArgs {
+    /// Whether a configuration file was given.
+    pub(crate) fn is_named(&self) -> bool {
+        self.config.is_some()
+    }
+
     /// Reads and checks the settings.
     pub(crate) fn config(&self) -> Result<Config, Failure> {
         let usage = |error: anyhow::Error| Failure::new(Exit::Usage, error);

@@ -45,6 +45,11 @@ impl Terminal {
         self.color
     }
 
+    /// Whether talk may have colours.
+    pub(crate) fn is_colored(&self) -> bool {
+        self.colored_talk
+    }
+
     /// One line of the answer, on stdout.
     pub(crate) fn answer(&self, line: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();

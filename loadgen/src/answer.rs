@@ -16,6 +16,8 @@ pub(crate) struct Answer {
     pub(crate) order_id: u64,
     /// The reservation, if the purchase was won.
     pub(crate) reservation_id: u64,
+    /// When the hold ends, if the purchase was won and the server says so; otherwise 0.
+    pub(crate) expires_at_ms: u64,
     /// Advice of the server, from Retry-After.
     pub(crate) retry_after_ms: Option<u64>,
     /// The server says that this is a repeated answer.
@@ -31,6 +33,7 @@ impl Answer {
             code,
             is_final: false,
             order_id: 0,
+            expires_at_ms: 0,
             reservation_id: 0,
             retry_after_ms: None,
             replayed: false,
@@ -58,6 +61,7 @@ impl Answer {
         let (mut order_id, mut reservation_id, mut success) = (None, None, false);
         let whole = each_member(body, |name, value| match name {
             b"orderId" => order_id = decimal_string(value),
+            b"expiresAt" => self.expires_at_ms = decimal_string(value).unwrap_or(0),
             b"reservationId" => reservation_id = decimal_string(value),
             b"success" => success = value == b"true",
             _ => {}
@@ -80,6 +84,36 @@ impl Answer {
         });
         self.code = Code::of_refusal(status, word);
         self.is_final = is_final;
+    }
+}
+
+/// What came of paying or cancelling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Settlement {
+    /// It is done, and for this order if the answer names one.
+    Done(Option<u64>),
+    /// The money is to be given back.
+    Refund,
+    /// Clearly no.
+    Refused,
+    /// Ask again, after that many milliseconds if the server said so.
+    Later(Option<u64>),
+}
+
+/// Reads the answer of a call that pays or cancels.
+pub(crate) fn settlement(head: Head, body: &[u8]) -> Settlement {
+    let (mut done, mut refund, mut order) = (false, false, None);
+    each_member(body, |name, value| match (name, unquoted(value)) {
+        (b"orderId", _) => order = decimal_string(value),
+        (b"state", Some(state)) => done = matches!(state, b"CONFIRMED" | b"CANCELLED"),
+        (b"paymentStatus" | b"status", Some(status)) => refund |= status == b"REFUND_PENDING",
+        _ => {}
+    });
+    match head.status {
+        _ if refund => Settlement::Refund,
+        200 if done => Settlement::Done(order),
+        408 | 425 | 429 | 500..=599 => Settlement::Later(head.retry_after_ms),
+        _ => Settlement::Refused,
     }
 }
 
@@ -217,6 +251,20 @@ mod tests {
         assert_eq!((gone.code, gone.is_final), (Code::SoldOut, true));
         assert_eq!(read(503, r#"{"error":"STOCK_RECOVERING"}"#).code, Code::StockRecovering);
         assert_eq!(read(502, "<html>").code, Code::OutcomeUnknown);
+    }
+
+    #[test]
+    fn settlements_are_read() {
+        let read = |status, body: &str| {
+            settlement(Head { status, retry_after_ms: Some(9), ..Head::default() }, body.as_bytes())
+        };
+        let paid = read(200, r#"{"success":true,"orderId":"7","state":"CONFIRMED","amount":4900}"#);
+        assert_eq!(paid, Settlement::Done(Some(7)));
+        assert_eq!(read(200, r#"{"state":"CANCELLED"}"#), Settlement::Done(None));
+        assert_eq!(read(409, r#"{"status":409,"paymentStatus":"REFUND_PENDING"}"#), Settlement::Refund);
+        assert_eq!(read(409, r#"{"status":409,"error":"ORDER_CANCELLED"}"#), Settlement::Refused);
+        assert_eq!(read(200, "{}"), Settlement::Refused);
+        assert_eq!(read(503, r#"{"error":"ORDER_PENDING"}"#), Settlement::Later(Some(9)));
     }
 
     #[test]

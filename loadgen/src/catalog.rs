@@ -26,6 +26,8 @@ pub struct SkuOnSale {
     pub capacity: Option<u64>,
     /// Units that can be bought now, if told.
     pub available: Option<u64>,
+    /// Price of one unit in minor units of its currency, if told.
+    pub price_minor: Option<u64>,
 }
 
 #[derive(Deserialize)]

@@ -68,6 +68,13 @@ impl Connection {
         Ok(Self { stream, carry: Vec::new(), timer: Box::pin(tokio::time::sleep(timeout)) })
     }
 
+    /// Whether the server has ended the connection, or said something unasked, while it had nothing to do. Costs no system call
+    /// where nothing has arrived.
+    pub(crate) fn is_stale(&self) -> bool {
+        let nothing = self.stream.try_read(&mut [0; 1]);
+        !matches!(nothing, Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Writes as much as the socket takes at once, usually everything.
     pub(crate) fn send_now(&self, bytes: &[u8]) -> Result<usize, Fault> {
         match self.stream.try_write(bytes) {

@@ -74,6 +74,18 @@ impl SplitMix {
         z ^ (z >> 31)
     }
 
+    /// A draw from the exponential distribution with mean 1.
+    pub(crate) fn exponential(&mut self) -> f64 {
+        // 53 random bits, never 0.
+        let unit = ((self.next() >> 11) + 1) as f64 / 9_007_199_254_740_993.0;
+        -unit.ln()
+    }
+
+    /// A number from a range, both ends included.
+    pub(crate) fn within(&mut self, (from, to): (u64, u64)) -> u64 {
+        from + self.next() % to.saturating_sub(from).saturating_add(1).max(1)
+    }
+
     /// True with the given probability, expressed in 2^-32.
     pub(crate) fn chance(&mut self, threshold: u64) -> bool {
         (self.next() >> 32) < threshold

@@ -13,29 +13,56 @@
 //! a prepared template with two numbers overwritten, one write, one read, one pass over the answer.
 
 mod answer;
-mod buyer;
+mod buyers;
 mod catalog;
+mod closed;
 mod code;
 mod conn;
 mod error;
+mod fairness;
 mod frame;
 mod identity;
+mod line;
+mod moments;
+mod open;
 mod plan;
 mod report;
 mod request;
+mod roster;
 mod run;
+mod scenario;
+mod schedule;
+mod settle;
 mod shared;
+mod stage;
+mod stock;
 mod tally;
 mod target;
+mod units;
+mod visit;
 mod worker;
 
+pub use buyers::Buyers;
 pub use catalog::{SkuOnSale, fetch_catalog};
 pub use code::{Class, Code};
 pub use error::LoadError;
+pub use fairness::{Concentration, Decided, Fairness, Figures, Sampling, SkuFairness, figures};
 pub use identity::{key_number, key_text};
-pub use plan::{MAX_BUYERS, MAX_RUN_MS, MAX_SKUS, MAX_THREADS, Plan, SkuShare, Stage, parse_count, parse_duration_ms};
-pub use report::{Latencies, Latency, REPORT_VERSION, Report, Throughput};
+pub use plan::{MAX_BUYERS, MAX_RUN_MS, MAX_SKUS, MAX_THREADS, OpenLoop, Plan, WHOLE_STAGE};
+pub use report::{
+    Arrivals, Behaviour, Distributions, Host, Lag, Latencies, Latency, Moment, Pacing, REPORT_VERSION, Report, Settled,
+    Spread, StockPoint, Throughput, Validity,
+};
 pub use run::{Finished, Run, Snapshot, Stopper, start};
+pub use scenario::{CANONICAL, Scenario};
+pub use schedule::{MAX_ARRIVALS, Phase, Recorded, Schedule, Trace};
 pub use shared::EndReason;
-pub use tally::{Conflict, Connections, Doubt, Replays, Slice, Told};
+pub use stage::{SkuShare, Stage};
+pub use tally::{Conflict, Connections, Doubt, Ended, Ending, Replays, Told};
 pub use target::Target;
+pub use units::{parse_count, parse_duration_ms, parse_range_ms};
+
+/// Most SKUs whose stock is drawn one by one.
+pub const MAX_STOCK_LINES: usize = 16;
+/// Most SKUs whose fairness is told one by one.
+pub const MAX_FAIRNESS_SKUS: usize = 50;

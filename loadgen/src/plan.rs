@@ -1,13 +1,15 @@
 //! What a run shall do: the plan, its defaults and its checks.
 //!
-//! Owns the [`Plan`] and the `30s:500` spelling of a [`Stage`]. Never touches the network. A plan that
-//! passed [`Plan::check`] is bounded in time, in requests and in buyers.
+//! Owns the [`Plan`]. Never touches the network. A plan that passed [`Plan::check`] is bounded in time, in
+//! requests and in buyers.
 
-use std::fmt;
-use std::str::FromStr;
 use std::time::Duration;
 
 use crate::LoadError;
+use crate::buyers::Buyers;
+use crate::report::Pacing;
+use crate::schedule::Schedule;
+use crate::stage::{SkuShare, Stage};
 
 /// Most virtual buyers in one stage; each is a socket and a few kilobytes.
 pub const MAX_BUYERS: u32 = 50_000;
@@ -17,60 +19,10 @@ pub const MAX_RUN_MS: u64 = 24 * 3600 * 1000;
 pub const MAX_SKUS: usize = 10_000;
 /// Most load threads.
 pub const MAX_THREADS: usize = 64;
+/// A ramp that lasts as long as its stage.
+pub const WHOLE_STAGE: u64 = u64::MAX;
 /// The largest weight of a SKU; it bounds the precomputed rotation.
 pub(crate) const MAX_WEIGHT: u32 = 1_000;
-
-/// A span of the run with a fixed number of buyers, written `30s:500`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct Stage {
-    /// How long the stage lasts, its ramp included.
-    pub duration_ms: u64,
-    /// Buyers at the end of the ramp.
-    pub buyers: u32,
-}
-
-impl FromStr for Stage {
-    type Err = LoadError;
-
-    fn from_str(text: &str) -> Result<Self, LoadError> {
-        let bad = || LoadError::Plan(format!("stage {text:?} is not DURATION:BUYERS, as in 30s:500"));
-        let (duration, buyers) = text.split_once(':').ok_or_else(bad)?;
-        let duration_ms = parse_duration_ms(duration).ok_or_else(bad)?;
-        let buyers = parse_count(buyers).and_then(|n| u32::try_from(n).ok()).ok_or_else(bad)?;
-        Ok(Self { duration_ms, buyers })
-    }
-}
-
-impl fmt::Display for Stage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.duration_ms.is_multiple_of(1000) {
-            write!(f, "{}s:{}", self.duration_ms / 1000, self.buyers)
-        } else {
-            write!(f, "{}ms:{}", self.duration_ms, self.buyers)
-        }
-    }
-}
-
-/// One SKU to buy and how often it is chosen in proportion to the others.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct SkuShare {
-    /// The SKU's id.
-    pub sku_id: u64,
-    /// Its weight; equal weights mean round robin.
-    pub weight: u32,
-}
-
-impl FromStr for SkuShare {
-    type Err = LoadError;
-
-    fn from_str(text: &str) -> Result<Self, LoadError> {
-        let bad = || LoadError::Plan(format!("sku {text:?} is not ID or ID=WEIGHT, as in 1 or 1=3"));
-        let (id, weight) = text.split_once('=').unwrap_or((text, "1"));
-        let sku_id = id.parse().map_err(|_| bad())?;
-        let weight = weight.parse().map_err(|_| bad())?;
-        Ok(Self { sku_id, weight })
-    }
-}
 
 /// Everything the engine needs to know before it starts.
 #[derive(Debug, Clone)]
@@ -81,10 +33,21 @@ pub struct Plan {
     pub allow_remote: Option<String>,
     /// The stages, in order.
     pub stages: Vec<Stage>,
-    /// Time in which a stage moves from the previous number of buyers to its own.
+    /// Closed loop: time in which a stage moves from the previous number of buyers to its own, at most half of the stage;
+    /// [`WHOLE_STAGE`] moves all the time, as k6 does.
     pub ramp_ms: u64,
+    /// Closed loop: shortest and longest pause of a buyer between an answer and the next purchase.
+    pub think_ms: (u64, u64),
+    /// Open loop: the schedule; with it, stages, ramp and think time mean nothing.
+    pub open: Option<OpenLoop>,
+    /// Name of the scenario, for the report.
+    pub scenario: String,
     /// What is bought.
     pub skus: Vec<SkuShare>,
+    /// Exponent of Zipf's law for the popularity of the SKUs in their order; replaces their weights.
+    pub zipf: Option<f64>,
+    /// What buyers do besides asking once.
+    pub buyers: Buyers,
     /// Units per purchase.
     pub quantity: u8,
     /// Share of purchases (0 to 1) that are sent once more with the same key.
@@ -105,6 +68,22 @@ pub struct Plan {
     pub drain_ms: u64,
     /// Upper bound of requests in the whole run.
     pub max_requests: u64,
+    /// Open loop: the generator's own lag from which an arrival counts as late.
+    pub late_from_ms: u64,
+    /// Open loop: share of late (or never served) arrivals from which a run is invalid.
+    pub late_share: f64,
+    /// Ask the catalogue once per second how much is left.
+    pub watch_stock: bool,
+}
+
+/// Purchases at their times, however slow the server is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OpenLoop {
+    /// When.
+    pub schedule: Schedule,
+    /// Connections in the pool. Where all of them wait for the server, arrivals wait for a connection, and their latency
+    /// grows.
+    pub connections: u32,
 }
 
 impl Default for Plan {
@@ -114,7 +93,12 @@ impl Default for Plan {
             allow_remote: None,
             stages: vec![Stage { duration_ms: 30_000, buyers: 200 }],
             ramp_ms: 500,
+            think_ms: (0, 0),
+            open: None,
+            scenario: String::new(),
             skus: Vec::new(),
+            zipf: None,
+            buyers: Buyers::default(),
             quantity: 1,
             retry_share: 0.05,
             sold_out_grace_ms: None,
@@ -125,21 +109,42 @@ impl Default for Plan {
             max_attempts: 50,
             drain_ms: 5_000,
             max_requests: 200_000_000,
+            late_from_ms: 20,
+            late_share: 0.01,
+            watch_stock: true,
         }
     }
 }
 
 impl Plan {
-    /// Length of all stages together.
+    /// Length of the schedule, or of all stages together.
     #[must_use]
     pub fn duration_ms(&self) -> u64 {
+        if let Some(open) = &self.open {
+            return open.schedule.duration_ms();
+        }
         self.stages.iter().fold(0, |sum, stage| sum.saturating_add(stage.duration_ms))
     }
 
-    /// The largest number of buyers of any stage.
+    /// Who decides when a purchase begins.
     #[must_use]
-    pub fn peak_buyers(&self) -> u32 {
-        self.stages.iter().map(|stage| stage.buyers).max().unwrap_or(0)
+    pub fn pacing(&self) -> Pacing {
+        if self.open.is_some() { Pacing::Open } else { Pacing::Closed }
+    }
+
+    /// Every stage with the time it begins (milliseconds from the start) and in words.
+    #[must_use]
+    pub fn stages_in_words(&self) -> Vec<(u64, String)> {
+        if let Some(open) = &self.open {
+            return open.schedule.in_words();
+        }
+        let mut begin_ms = 0;
+        let in_words = |stage: &Stage| {
+            let begun_ms = begin_ms;
+            begin_ms += stage.duration_ms;
+            (begun_ms, stage.words())
+        };
+        self.stages.iter().map(in_words).collect()
     }
 
     /// How many buyers there shall be at a moment of the run; 0 after its end.
@@ -150,7 +155,8 @@ impl Plan {
         for stage in &self.stages {
             let into_ms = elapsed_ms.saturating_sub(start_ms);
             if into_ms < stage.duration_ms {
-                let ramp_ms = self.ramp_ms.min(stage.duration_ms / 2);
+                let whole = self.ramp_ms == WHOLE_STAGE;
+                let ramp_ms = if whole { stage.duration_ms } else { self.ramp_ms.min(stage.duration_ms / 2) };
                 return between(before, stage.buyers, into_ms, ramp_ms);
             }
             start_ms += stage.duration_ms;
@@ -161,27 +167,47 @@ impl Plan {
 
     /// Refuses a plan that is unbounded, empty or senseless, with the reason.
     pub fn check(&self) -> Result<(), LoadError> {
+        let share = |share: f64| (0.0..=1.0).contains(&share);
         let rules: [(bool, &str); 10] = [
-            (self.stages.is_empty(), "no stage: give at least one, as in 30s:500"),
-            (
-                self.stages.iter().any(|s| s.duration_ms == 0 || s.buyers == 0 || s.buyers > MAX_BUYERS),
-                "a stage needs a duration and 1 to 50,000 buyers",
-            ),
-            (self.duration_ms() > MAX_RUN_MS, "the stages together last longer than 24 hours"),
+            (self.duration_ms() > MAX_RUN_MS, "the run lasts longer than 24 hours"),
             (self.skus.is_empty(), "no SKU to buy"),
             (self.skus.len() > MAX_SKUS, "more than 10,000 SKUs"),
             (self.skus.iter().any(|s| s.weight == 0 || s.weight > MAX_WEIGHT), "a SKU's weight is 1 to 1,000"),
+            (self.zipf.is_some_and(|z| !(0.0..=5.0).contains(&z)), "Zipf's exponent is 0 to 5"),
             (!(1..=10).contains(&self.quantity), "quantity is 1 to 10"),
-            (!(0.0..=1.0).contains(&self.retry_share), "the retry share is 0 to 1"),
+            (!share(self.retry_share), "the retry share is 0 to 1"),
+            (!share(self.late_share), "the share of late arrivals is 0 to 1"),
             (self.threads == 0 || self.threads > MAX_THREADS, "threads are 1 to 64"),
             (
                 self.request_timeout_ms == 0 || self.max_attempts == 0 || self.max_requests == 0,
                 "time-out, attempts and requests must be more than 0",
             ),
         ];
+        self.check_pace()?;
+        self.buyers.check()?;
         match rules.iter().find(|(broken, _)| *broken) {
             Some((_, reason)) => Err(LoadError::Plan((*reason).to_owned())),
             None => Ok(()),
+        }
+    }
+
+    fn check_pace(&self) -> Result<(), LoadError> {
+        let wrong = |reason: &str| Err(LoadError::Plan(reason.to_owned()));
+        if let Some(open) = &self.open {
+            if open.connections == 0 || open.connections > MAX_BUYERS {
+                return wrong("an open loop needs 1 to 50,000 connections");
+            }
+            return open.schedule.check();
+        }
+        // Going down to nobody is how a run fades out; staying at nobody would be no run.
+        let fades = self.ramp_ms == WHOLE_STAGE && self.stages.iter().any(|stage| stage.buyers > 0);
+        let bad = |s: &Stage| s.duration_ms == 0 || (s.buyers == 0 && !fades) || s.buyers > MAX_BUYERS;
+        match &self.stages {
+            stages if stages.is_empty() => wrong("no stage: give at least one, as in 30s:500"),
+            stages if stages.iter().any(bad) => wrong("a stage needs a duration and 1 to 50,000 buyers"),
+            _ if self.think_ms.0 > self.think_ms.1 => wrong("the shortest think time is longer than the longest"),
+            _ if self.think_ms.1 > MAX_RUN_MS => wrong("nobody thinks longer than 24 hours"),
+            _ => Ok(()),
         }
     }
 
@@ -203,47 +229,9 @@ fn between(before: u32, after: u32, into_ms: u64, ramp_ms: u64) -> u32 {
     u32::try_from(now).unwrap_or(0).max(1)
 }
 
-/// Reads `500ms`, `30s`, `5m`, `1h`; a unit is required.
-#[must_use]
-pub fn parse_duration_ms(text: &str) -> Option<u64> {
-    let split = text.find(|c: char| !c.is_ascii_digit())?;
-    let (digits, unit) = text.split_at(split);
-    let factor_ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    digits.parse::<u64>().ok()?.checked_mul(factor_ms)
-}
-
-/// Reads `500`, `10k`, `2M`.
-#[must_use]
-pub fn parse_count(text: &str) -> Option<u64> {
-    let (digits, factor) = match text.as_bytes().last()? {
-        b'k' => (&text[..text.len() - 1], 1_000),
-        b'M' => (&text[..text.len() - 1], 1_000_000),
-        _ => (text, 1),
-    };
-    if !digits.bytes().all(|b| b.is_ascii_digit()) {
-        return None;
-    }
-    digits.parse::<u64>().ok()?.checked_mul(factor)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn stage_spelling() {
-        assert_eq!("30s:500".parse::<Stage>().unwrap(), Stage { duration_ms: 30_000, buyers: 500 });
-        assert_eq!("500ms:1k".parse::<Stage>().unwrap(), Stage { duration_ms: 500, buyers: 1_000 });
-        for bad in ["30:500", "30s", "s:1", "30s:-1", "30s:+5", "", ":", "30d:1", "99999999999999999h:1", "1s:k"] {
-            assert!(bad.parse::<Stage>().is_err(), "{bad:?}");
-        }
-    }
 
     #[test]
     fn ramp_goes_up_and_down_between_stages() {
@@ -258,6 +246,19 @@ mod tests {
         assert_eq!(plan.buyers_at(10_500), 75);
         assert_eq!(plan.buyers_at(19_999), 50);
         assert_eq!(plan.buyers_at(20_000), 0);
+    }
+
+    #[test]
+    fn a_whole_stage_may_ramp_down_to_nobody() {
+        let plan = Plan {
+            stages: vec!["10s:100".parse().unwrap(), "10s:0".parse().unwrap()],
+            skus: vec!["1".parse().unwrap()],
+            ramp_ms: WHOLE_STAGE,
+            ..Plan::default()
+        };
+        plan.check().unwrap();
+        assert_eq!([5_000, 9_999, 10_000, 15_000].map(|ms| plan.buyers_at(ms)), [50, 99, 100, 50]);
+        assert!(Plan { ramp_ms: 500, ..plan }.check().is_err());
     }
 
     #[test]

@@ -1,30 +1,56 @@
 //! The result of a run as plain data.
 //!
-//! Owns the versioned JSON shape and the derived figures (rates, percentiles). Never prints.
+//! Owns the versioned JSON shape and the derived figures (rates, percentiles). Never prints. A reader takes what it knows
+//! and fills the rest with defaults, so reports of other versions of the program can be compared.
+
+mod behaviour;
+mod host;
+mod latency;
+mod pace;
+mod timeline;
 
 use std::collections::BTreeMap;
 
-use hdrhistogram::Histogram;
 use serde::{Deserialize, Serialize};
 
-use crate::code::{Class, Code};
-use crate::plan::{SkuShare, Stage};
+use crate::code::Code;
+use crate::fairness::Fairness;
+use crate::plan::Plan;
 use crate::shared::{EndReason, Shared};
-use crate::tally::{Connections, Replays, Slice, Tally};
+use crate::stage::{SkuShare, Stage};
+use crate::tally::{Connections, Replays, Tally};
+
+pub use behaviour::{Behaviour, Settled};
+pub use host::Host;
+pub use latency::{Distributions, Latencies, Latency};
+pub use pace::{Arrivals, Lag, Pacing, Validity};
+pub use timeline::{Moment, Spread, StockPoint};
 
 /// Version of the JSON shape; it grows when a field changes its meaning or goes away.
-pub const REPORT_VERSION: u32 = 1;
+///
+/// 2: `pacing` is a word of its own, `latency` counts from the intended start with `service` beside it, `timeline` has
+/// latencies; arrivals, validity, distributions, stock, fairness, behaviour and host are new.
+pub const REPORT_VERSION: u32 = 2;
 
 /// What a run measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Report {
     /// [`REPORT_VERSION`].
     pub version: u32,
-    /// How requests were paced. A closed loop hides stalls: a buyer who waits asks for nothing meanwhile.
-    pub pacing: String,
+    /// Who decided when a purchase began. A closed loop hides stalls: a buyer who waits asks for nothing meanwhile.
+    pub pacing: Pacing,
+    /// Name of the scenario, or empty.
+    pub scenario: String,
+    /// The schedule in words, such as `constant 5000/s for 30 s, Poisson`.
+    pub schedule: String,
+    /// Whether the figures may be believed.
+    pub validity: Validity,
+    /// What became of the schedule.
+    pub arrivals: Arrivals,
     /// Host and port.
     pub target: String,
-    /// Seed; the same seed gives the same users, keys and choices.
+    /// Seed; the same seed gives the same users, keys, times and choices.
     pub seed: u64,
     /// The first user id of the run.
     pub first_user_id: u64,
@@ -32,7 +58,7 @@ pub struct Report {
     pub last_user_id: u64,
     /// Load threads.
     pub threads: usize,
-    /// The stages as planned.
+    /// The stages as planned; empty in an open loop.
     pub stages: Vec<Stage>,
     /// What was bought.
     pub skus: Vec<SkuShare>,
@@ -42,6 +68,8 @@ pub struct Report {
     pub started_at_ms: u64,
     /// From the start to the last answer.
     pub duration_ms: u64,
+    /// Length of the plan.
+    pub planned_ms: u64,
     /// Why it ended.
     pub ended: EndReason,
     /// Purchase requests sent, repetitions included.
@@ -56,8 +84,17 @@ pub struct Report {
     pub sold_out_final: u64,
     /// Rates.
     pub throughput: Throughput,
-    /// Latencies by class.
+    /// Latencies by class, from the intended start of the purchase: waiting for a connection, retries and pauses included.
+    /// In a closed loop the intended start is when the buyer got round to it.
     pub latency: Latencies,
+    /// Service times by class: one request from its first byte to its answer.
+    pub service: Latencies,
+    /// The distributions behind `latency`.
+    pub latency_histograms: Distributions,
+    /// The distributions behind `service`.
+    pub service_histograms: Distributions,
+    /// What buyers did besides asking once.
+    pub behaviour: Behaviour,
     /// Repetitions of won purchases.
     pub replays: Replays,
     /// Purchases whose outcome was unknown for a while and that ended in a refusal.
@@ -68,12 +105,19 @@ pub struct Report {
     pub connections: Connections,
     /// Length of a slice of the timeline.
     pub slice_ms: u64,
-    /// Attempts over time.
-    pub timeline: Vec<Slice>,
+    /// Outcomes and latencies over time; no slice is left out, the last one may be shorter.
+    pub timeline: Vec<Moment>,
+    /// The server's stock over time; empty if the catalogue was not asked.
+    pub stock: Vec<StockPoint>,
+    /// Was first come first served?
+    pub fairness: Fairness,
+    /// On what it ran.
+    pub host: Host,
 }
 
 /// Rates over the parts of the run they are true for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Throughput {
     /// All requests over the whole run.
     pub requests_per_s: f64,
@@ -87,69 +131,33 @@ pub struct Throughput {
     pub sold_out_per_s: f64,
 }
 
-/// Latencies by class.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Latencies {
-    /// Accepted purchases, from the buyer's first attempt.
-    pub wins: Latency,
-    /// Sold-out answers.
-    pub sold_out: Latency,
-    /// Other refusals.
-    pub refusals: Latency,
-    /// Errors.
-    pub errors: Latency,
-}
-
-/// One latency distribution.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Latency {
-    /// Number of samples; without any, all figures are 0.
-    pub count: u64,
-    /// Median.
-    pub p50_us: u64,
-    /// 95th percentile.
-    pub p95_us: u64,
-    /// 99th percentile.
-    pub p99_us: u64,
-    /// 99.9th percentile.
-    pub p999_us: u64,
-    /// Slowest.
-    pub max_us: u64,
-}
-
-impl Latency {
-    fn of(histogram: &Histogram<u64>) -> Self {
-        let at = |quantile| if histogram.is_empty() { 0 } else { histogram.value_at_quantile(quantile) };
-        Self {
-            count: histogram.len(),
-            p50_us: at(0.5),
-            p95_us: at(0.95),
-            p99_us: at(0.99),
-            p999_us: at(0.999),
-            max_us: histogram.max(),
-        }
-    }
-}
-
 impl Report {
     /// Draws up the report from merged books.
     pub(crate) fn new(shared: &Shared, tally: &Tally, started_at_ms: u64, ended: EndReason) -> Self {
         let plan = &shared.plan;
-        let latency = |class: Class| Latency::of(&tally.histograms[class as usize]);
+        let arrivals = Arrivals::of(shared, tally);
+        let due_us = shared.roster.times_us.get(..usize::try_from(arrivals.due).unwrap_or(0)).unwrap_or(&[]);
+        let users =
+            if shared.roster.users > 0 { tally.served.users.min(shared.roster.users) } else { tally.served.users };
         let refused = tally.doubts.iter().filter(|doubt| doubt.refused.is_some()).count();
         Self {
             version: REPORT_VERSION,
-            pacing: "closed-loop".to_owned(),
+            pacing: plan.pacing(),
+            scenario: plan.scenario.clone(),
+            schedule: schedule_words(plan),
+            validity: Validity::judge(plan, &arrivals, tally, ended),
+            arrivals,
             target: shared.target.authority.clone(),
             seed: shared.seed,
             first_user_id: shared.base,
             last_user_id: tally.last_user_id.max(shared.base),
             threads: plan.threads,
-            stages: plan.stages.clone(),
+            stages: if plan.open.is_some() { Vec::new() } else { plan.stages.clone() },
             skus: plan.skus.clone(),
             quantity: plan.quantity,
             started_at_ms,
             duration_ms: tally.last_answer_us / 1_000,
+            planned_ms: plan.duration_ms(),
             ended,
             requests: tally.requests,
             wins: tally.counts[Code::Won.index()],
@@ -157,20 +165,35 @@ impl Report {
             outcomes: Code::all().map(|code| (code.name().to_owned(), tally.counts[code.index()])).collect(),
             sold_out_final: tally.final_sold_out,
             throughput: Throughput::of(shared, tally),
-            latency: Latencies {
-                wins: latency(Class::Win),
-                sold_out: latency(Class::SoldOut),
-                refusals: latency(Class::Refusal),
-                errors: latency(Class::Error),
-            },
+            latency: Latencies::of(&tally.histograms),
+            service: Latencies::of(&tally.service),
+            latency_histograms: Distributions::of(&tally.histograms),
+            service_histograms: Distributions::of(&tally.service),
+            behaviour: tally.behaviour,
             replays: tally.replays,
             doubts_refused: refused as u64,
             doubts_open: (tally.doubts.len() - refused) as u64,
             connections: tally.connections,
-            slice_ms: tally.slice_ms,
-            timeline: tally.slices.clone(),
+            slice_ms: tally.moments.slice_ms(),
+            timeline: tally.moments.timeline(due_us),
+            stock: crate::stock::all(shared),
+            fairness: Fairness::of(plan, &tally.sampler, &tally.told, users),
+            host: Host::default(),
         }
     }
+}
+
+/// What the plan says about time, in words.
+fn schedule_words(plan: &Plan) -> String {
+    if let Some(open) = &plan.open {
+        return open.schedule.words();
+    }
+    let stages: Vec<String> = plan.stages_in_words().into_iter().map(|(_, words)| words).collect();
+    let think = match plan.think_ms {
+        (0, 0) => String::new(),
+        (from, to) => format!("; thinking {from} to {to} ms"),
+    };
+    stages.join(", then ") + &think
 }
 
 impl Throughput {

@@ -11,9 +11,10 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::LoadError;
 use crate::plan::Plan;
-use crate::report::Report;
+use crate::report::{Host, Pacing, Report};
 use crate::shared::{EndReason, Pulse, Shared};
-use crate::tally::{Conflict, Doubt, Tally, Told};
+use crate::stock;
+use crate::tally::{Conflict, Doubt, Ending, Tally, Told};
 use crate::target::Target;
 use crate::worker::run_thread;
 
@@ -27,8 +28,28 @@ pub struct Snapshot {
     pub elapsed_ms: u64,
     /// Planned length.
     pub duration_ms: u64,
-    /// Buyers at work.
+    /// Who decides when a purchase begins.
+    pub pacing: Pacing,
+    /// Which stage of the plan it is, from 0; [`Run::stage_words`] describes it.
+    pub stage: usize,
+    /// How many stages there are.
+    pub stages: usize,
+    /// Buyers at work: in a closed loop those who exist, in an open one the connections that wait for an answer.
     pub buyers: u64,
+    /// Open loop: arrivals in the whole schedule.
+    pub planned: u64,
+    /// Open loop: arrivals whose time has come.
+    pub due: u64,
+    /// Purchases begun.
+    pub started: u64,
+    /// Open loop: arrivals of the schedule that were begun; `due - served` buyers wait for a free connection.
+    pub served: u64,
+    /// Open loop: the generator's own longest lag so far.
+    pub lag_max_us: u64,
+    /// Open loop: arrivals that the generator itself saw too late.
+    pub late: u64,
+    /// Units available by the catalogue's last answer, if it was asked and told.
+    pub stock: Option<u64>,
     /// Requests sent.
     pub requests: u64,
     /// Purchases accepted.
@@ -60,6 +81,8 @@ pub struct Finished {
     pub doubts: Vec<Doubt>,
     /// Every key that got two answers.
     pub conflicts: Vec<Conflict>,
+    /// Every order that its buyer wanted to pay or to cancel.
+    pub endings: Vec<Ending>,
 }
 
 /// A running load test.
@@ -68,6 +91,10 @@ pub struct Run {
     shared: Arc<Shared>,
     started_at_ms: u64,
     threads: Vec<JoinHandle<Result<(Tally, EndReason), LoadError>>>,
+    watcher: Option<JoinHandle<()>>,
+    /// When each stage begins, and what it is.
+    stages: Vec<(u64, String)>,
+    host: Host,
 }
 
 /// Stops a run from anywhere, for signal handlers.
@@ -87,15 +114,19 @@ pub fn start(plan: Plan) -> Result<Run, LoadError> {
     let target = Target::resolve(&plan.target, plan.allow_remote.as_deref())?;
     TcpStream::connect_timeout(&target.address, PROBE_TIMEOUT)
         .map_err(|source| LoadError::Unreachable { target: plan.target.clone(), source })?;
+    let prices = if plan.buyers.pay_share > 0.0 { stock::prices(&plan, &target)? } else { Vec::new() };
     // 53 bits: a seed must survive a JSON reader that knows only doubles.
     let seed = plan.seed.unwrap_or_else(|| rand::random::<u64>() >> 11);
     let threads = plan.threads;
-    let shared = Arc::new(Shared::new(plan, target, seed));
+    let shared = Arc::new(Shared::new(plan, target, seed, prices)?);
     let started_at_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let mut run = Run {
         shared: Arc::clone(&shared),
         started_at_ms: u64::try_from(started_at_ms).unwrap_or(u64::MAX),
         threads: Vec::with_capacity(threads),
+        watcher: None,
+        stages: shared.plan.stages_in_words(),
+        host: Host::look(),
     };
     for thread in 0..threads {
         let shared = Arc::clone(&shared);
@@ -104,6 +135,9 @@ pub fn start(plan: Plan) -> Result<Run, LoadError> {
             .spawn(move || run_thread(&shared, thread))
             .map_err(|e| LoadError::Internal(format!("cannot start a load thread: {e}")))?;
         run.threads.push(handle);
+    }
+    if shared.plan.watch_stock {
+        run.watcher = Some(stock::watch(&shared)?);
     }
     Ok(run)
 }
@@ -115,8 +149,20 @@ impl Run {
         let pulses = &self.shared.pulses;
         let sum = |of: fn(&Pulse) -> &AtomicU64| pulses.iter().map(|pulse| of(pulse).load(Relaxed)).sum();
         let max = |of: fn(&Pulse) -> &AtomicU64| pulses.iter().map(|pulse| of(pulse).load(Relaxed)).max();
+        let now_us = self.shared.now_us();
+        let begun = self.stages.partition_point(|(begin_ms, _)| *begin_ms <= now_us / 1_000);
         Snapshot {
-            elapsed_ms: self.shared.now_us() / 1_000,
+            pacing: self.shared.plan.pacing(),
+            stage: begun.saturating_sub(1),
+            stages: self.stages.len(),
+            planned: self.shared.roster.times_us.len() as u64,
+            due: self.shared.roster.due_at(now_us),
+            started: sum(|pulse| &pulse.started),
+            served: sum(|pulse| &pulse.served),
+            lag_max_us: max(|pulse| &pulse.lag_max_us).unwrap_or(0),
+            late: sum(|pulse| &pulse.late),
+            stock: stock::latest(&self.shared),
+            elapsed_ms: now_us / 1_000,
             duration_ms: self.shared.plan.duration_ms(),
             buyers: sum(|pulse| &pulse.buyers),
             requests: sum(|pulse| &pulse.requests),
@@ -129,6 +175,12 @@ impl Run {
             sold_out_p99_us: max(|pulse| &pulse.sold_out_p99_us).unwrap_or(0),
             all_sold_out: self.shared.all_sold_out_at_us().is_some(),
         }
+    }
+
+    /// A stage of the plan in words, such as `500 users for 30 s`; empty beyond the last.
+    #[must_use]
+    pub fn stage_words(&self, stage: usize) -> String {
+        self.stages.get(stage).map_or_else(String::new, |(_, words)| words.clone())
     }
 
     /// True once every load thread has ended; [`Self::join`] does not wait then.
@@ -159,9 +211,15 @@ impl Run {
                 Some((sum, _)) => sum.merge(tally)?,
             }
         }
+        self.shared.watch_ended.store(true, Relaxed);
+        if let Some(watcher) = self.watcher.take() {
+            watcher.join().map_err(|_| LoadError::Internal("the stock's watcher panicked".to_owned()))?;
+        }
         let (tally, reason) = merged.ok_or_else(|| LoadError::Internal("no load thread".to_owned()))?;
-        let report = Report::new(&self.shared, &tally, self.started_at_ms, reason);
-        Ok(Finished { report, told: tally.told, doubts: tally.doubts, conflicts: tally.conflicts })
+        let host = std::mem::take(&mut self.host);
+        let report = Report { host, ..Report::new(&self.shared, &tally, self.started_at_ms, reason) };
+        let Tally { told, doubts, conflicts, endings, .. } = tally;
+        Ok(Finished { report, told, doubts, conflicts, endings })
     }
 }
 
@@ -169,5 +227,6 @@ impl Drop for Run {
     /// A run that nobody waits for any more must not go on.
     fn drop(&mut self) {
         self.shared.stop();
+        self.shared.watch_ended.store(true, Relaxed);
     }
 }

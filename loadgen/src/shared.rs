@@ -3,10 +3,14 @@
 //! Owns the clock of the run, the stop flag, the sold-out marks and the live numbers. A thread writes its
 //! own live numbers every tenth of a second; nobody waits for anybody.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
+use crate::LoadError;
 use crate::plan::Plan;
+use crate::report::StockPoint;
+use crate::roster::Roster;
 use crate::target::Target;
 
 /// How long every SKU must have been sold out before the moment counts: answers of purchases that were
@@ -33,6 +37,10 @@ pub enum EndReason {
 pub(crate) struct Pulse {
     pub(crate) buyers: AtomicU64,
     pub(crate) requests: AtomicU64,
+    pub(crate) started: AtomicU64,
+    pub(crate) served: AtomicU64,
+    pub(crate) lag_max_us: AtomicU64,
+    pub(crate) late: AtomicU64,
     pub(crate) wins: AtomicU64,
     pub(crate) sold_out: AtomicU64,
     pub(crate) refusals: AtomicU64,
@@ -51,6 +59,12 @@ pub(crate) struct Shared {
     pub(crate) seed: u64,
     pub(crate) started: Instant,
     pub(crate) rotation: Vec<u16>,
+    pub(crate) roster: Roster,
+    /// Price of each SKU in minor units; empty where nobody pays.
+    pub(crate) prices: Vec<u64>,
+    /// What the catalogue said over time, and whether it need not be asked any more.
+    pub(crate) stock: Mutex<Vec<StockPoint>>,
+    pub(crate) watch_ended: AtomicBool,
     pub(crate) pulses: Vec<Pulse>,
     stop: AtomicBool,
     limit: AtomicBool,
@@ -61,13 +75,20 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(plan: Plan, target: Target, seed: u64) -> Self {
+    /// Everything that is fixed before the start. The clock runs from here, so this comes last.
+    pub(crate) fn new(mut plan: Plan, target: Target, seed: u64, prices: Vec<u64>) -> Result<Self, LoadError> {
+        if let Some(exponent) = plan.zipf {
+            crate::stage::zipf(&mut plan.skus, exponent);
+        }
         let weights: Vec<u32> = plan.skus.iter().map(|sku| sku.weight).collect();
-        Self {
+        Ok(Self {
             base: crate::identity::base_of(seed),
             seed,
-            started: Instant::now(),
             rotation: crate::request::rotation(&weights),
+            roster: Roster::of(&plan, seed)?,
+            prices,
+            stock: Mutex::default(),
+            watch_ended: AtomicBool::new(false),
             pulses: (0..plan.threads).map(|_| Pulse::default()).collect(),
             stop: AtomicBool::new(false),
             limit: AtomicBool::new(false),
@@ -75,7 +96,8 @@ impl Shared {
             all_sold_out_at_us: AtomicU64::new(0),
             plan,
             target,
-        }
+            started: Instant::now(),
+        })
     }
 
     pub(crate) fn now_us(&self) -> u64 {

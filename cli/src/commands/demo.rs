@@ -10,7 +10,7 @@ use flash_core::{ids::SkuId, limits::HOLD_DEFAULT_MS, sale::Sku};
 use flash_loadgen::{Plan, Stage};
 use flash_stack::{KafkaChoice, StackOptions};
 
-use super::loadtest::{self, LoadtestOptions, LoadtestReport};
+use super::loadtest::{self, JudgeBy, LoadtestOptions, LoadtestReport};
 use crate::{
     args::Output,
     exit::Exit,
@@ -18,6 +18,7 @@ use crate::{
     report::Failure,
     site::{DaemonOptions, PartExit, Site, SiteOptions, config_of},
     terminal::Terminal,
+    verdict::{Places, Verdict},
 };
 
 const EXAMPLES: &str = "\
@@ -98,8 +99,9 @@ async fn sell(
         sold_out_grace_ms: Some(AFTERWARDS_MS),
         ..Plan::default()
     };
-    let judge_by = Some(config_of(&site.env_map())?.mysql);
-    let options = LoadtestOptions { plan, judge_by, patience: PATIENCE };
+    let places = Box::new(Places::of(&config_of(&site.env_map())?));
+    let judge_by = JudgeBy::Stores { places, named: true };
+    let options = LoadtestOptions { plan, judge_by, patience: PATIENCE, plain: false };
     tokio::select! {
         report = loadtest::run(options, terminal, interrupt) => report,
         died = site.first_exit() => Err(part_died(&died)),
@@ -139,7 +141,7 @@ fn keep(report: &LoadtestReport, path: &std::path::Path) -> Result<(), Failure> 
 
 /// A clean verdict is not enough: every ticket must have found its buyer.
 fn exit(report: &LoadtestReport) -> Exit {
-    let judged = report.exit();
-    let all_sold = |verdict: &crate::verdict::Verdict| verdict.told == tickets() && verdict.in_mysql == tickets();
+    let judged = report.exit(false);
+    let all_sold = |verdict: &Verdict| verdict.told == tickets() && verdict.in_mysql == Some(tickets());
     if judged == Exit::Ok && !report.verdict.as_ref().is_some_and(all_sold) { Exit::Found } else { judged }
 }

@@ -1,16 +1,27 @@
 //! `flashctl loadtest`: virtual buyers against a running system, and a verdict about what they were told.
 
 mod args;
+mod baseline;
+mod judging;
+mod metric;
+mod origin;
+mod pace;
 mod progress;
+mod result;
 mod summary;
+mod threshold;
+mod watching;
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
-use flash_loadgen::{EndReason, Finished, LoadError, Plan, Run, SkuShare, Target};
-use flash_stores::mysql::{Db, MySqlSettings};
-use serde::Serialize;
+use flash_loadgen::{Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
 
 pub(crate) use args::LoadtestArgs;
+pub(crate) use baseline::{Change, Comparison};
+pub(crate) use judging::JudgeBy;
+pub(crate) use result::LoadtestReport;
+pub(crate) use summary::{headline, micros};
+pub(crate) use threshold::Checked;
 
 use crate::{
     args::Output,
@@ -18,79 +29,85 @@ use crate::{
     interrupt::Interrupt,
     report::Failure,
     terminal::Terminal,
-    verdict::{self, Verdict},
+    verdict::{self, Places, Verdict},
 };
+use baseline::Baseline;
 use progress::Progress;
 
-/// Version of the JSON that `-o json` and `--report` give.
-const LOADTEST_VERSION: u32 = 1;
 /// How long the list of SKUs may take.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(5);
-/// How often progress is looked at.
-const WATCH: Duration = Duration::from_millis(100);
 
 /// What to run, and what to judge it by.
 #[derive(Debug, Clone)]
 pub(crate) struct LoadtestOptions {
     /// The plan; without SKUs, those on sale are asked for.
     pub(crate) plan: Plan,
-    /// The database the verdict is read from; `None` means no verdict.
-    pub(crate) judge_by: Option<MySqlSettings>,
-    /// How long MySQL may stand still before a missing order counts as lost.
+    /// What the verdict rests on.
+    pub(crate) judge_by: JudgeBy,
+    /// How long the drain may stand still before what is missing counts as lost.
     pub(crate) patience: Duration,
-}
-
-/// What a load test found. The first version of this JSON.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct LoadtestReport {
-    /// [`LOADTEST_VERSION`].
-    pub(crate) version: u32,
-    /// The judgement; `null` without a database.
-    pub(crate) verdict: Option<Verdict>,
-    /// What was measured.
-    pub(crate) run: flash_loadgen::Report,
-}
-
-impl LoadtestReport {
-    /// The exit code that belongs to this result; a breach outranks an interruption.
-    pub(crate) fn exit(&self) -> Exit {
-        // Without a database the engine still knows when a key got two answers.
-        let conflicts = self.run.replays.conflicting > 0;
-        if conflicts || self.verdict.as_ref().is_some_and(Verdict::is_breach) {
-            Exit::Found
-        } else if self.run.ended == EndReason::Stopped || self.verdict.as_ref().is_some_and(|v| !v.settled) {
-            Exit::Interrupted
-        } else {
-            Exit::Ok
-        }
-    }
-
-    /// Writes the JSON to a file, readable by people too.
-    pub(crate) fn save(&self, path: &Path) -> Result<(), Failure> {
-        let told = |error: anyhow::Error| Failure::from_error(error.context(format!("writing {}", path.display())));
-        let json = serde_json::to_string_pretty(self).map_err(|error| told(error.into()))?;
-        fs::write(path, json + "\n").map_err(|error| told(error.into()))
-    }
-
-    /// The text for people, verdict first.
-    pub(crate) fn text(&self) -> String {
-        summary::text(self)
-    }
+    /// Lines instead of a picture, also on a terminal.
+    pub(crate) plain: bool,
 }
 
 /// The command: run, print, exit code.
 pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<Exit, Failure> {
-    let mut interrupt = Interrupt::listen()?;
-    let file = args.report.clone();
-    let report = run(args.into_options(), terminal, &mut interrupt).await?;
-    if let Some(file) = file {
-        report.save(&file)?;
+    if args.judging.list_thresholds {
+        return list_thresholds(terminal);
     }
+    if args.pace.list_scenarios {
+        return list_scenarios(terminal);
+    }
+    if let Some(name) = &args.pace.export_scenario {
+        terminal.answer(pace::exported(name)?.trim_end())?;
+        return Ok(Exit::Ok);
+    }
+    let plan = args.plan()?;
+    let mut interrupt = Interrupt::listen()?;
+    let LoadtestArgs { judging, .. } = &args;
+    // Whatever is wrong with the question is said before anything is bought.
+    let baseline = judging.baseline.baseline.as_deref().map(Baseline::read).transpose()?;
+    let judge_by = judging.judge_by()?;
+    let options = LoadtestOptions { judge_by, patience: judging.patience, plain: judging.files.plain, plan };
+    let mut report = run(options, terminal, &mut interrupt).await?;
+    report.check(&judging.thresholds);
+    let bound = judging.baseline.fail_on_regression;
+    if let Some(baseline) = baseline {
+        report.compare(&baseline, bound, judging.baseline.baseline_any_host);
+    }
+    if let Some(file) = &judging.files.report {
+        report.save(file)?;
+    }
+    if let Some(file) = &judging.files.html {
+        report.save_page(file)?;
+    }
+    let kept = match &judging.baseline.save_baseline {
+        Some(file) => report.save_as_baseline(file, terminal)?,
+        None => true,
+    };
     match terminal.output() {
         Output::Text => terminal.answer(report.text().trim_end())?,
         Output::Json => terminal.answer(&serde_json::to_string(&report).map_err(Failure::from_error)?)?,
     }
-    Ok(report.exit())
+    let exit = report.exit(bound.is_some());
+    Ok(if exit == Exit::Ok && !kept { Exit::Found } else { exit })
+}
+
+fn list_thresholds(terminal: &Terminal) -> Result<Exit, Failure> {
+    match terminal.output() {
+        Output::Text => terminal.answer(&threshold::listing())?,
+        Output::Json => terminal.answer(&threshold::listing_json().to_string())?,
+    }
+    Ok(Exit::Ok)
+}
+
+fn list_scenarios(terminal: &Terminal) -> Result<Exit, Failure> {
+    let scenarios = pace::listed()?;
+    match terminal.output() {
+        Output::Text => terminal.answer(&pace::listing(&scenarios))?,
+        Output::Json => terminal.answer(&serde_json::to_string(&scenarios).map_err(Failure::from_error)?)?,
+    }
+    Ok(Exit::Ok)
 }
 
 /// Runs a load test to its end, or until the interrupt, and judges it. Progress goes to stderr.
@@ -101,83 +118,96 @@ pub(crate) async fn run(
 ) -> Result<LoadtestReport, Failure> {
     let mut plan = options.plan;
     let target = Target::resolve(&plan.target, plan.allow_remote.as_deref()).map_err(explain)?;
-    // Before anything is bought, make sure that the outcome can be judged.
-    let db = match &options.judge_by {
-        Some(settings) => Some(open(settings).await?),
-        None => None,
-    };
+    let catalog = look_at_catalog(&target, &plan).await?;
     if plan.skus.is_empty() {
-        plan.skus = discover(&target).await?;
+        plan.skus = catalog.iter().map(|sku| SkuShare { sku_id: sku.sku_id, weight: 1 }).collect();
     }
+    // Before anything is bought, make sure that the outcome can be judged.
+    let skus: Vec<u64> = plan.skus.iter().map(|sku| sku.sku_id).collect();
+    let bench = Bench::seat(options.judge_by, &skus).await?;
+    let servers = origin::servers(bench.places()).await;
+    let scenario = if plan.scenario.is_empty() { "load test" } else { plan.scenario.as_str() };
+    let title = format!("{scenario} at {}", plan.target);
     let started = tokio::task::spawn_blocking(|| flash_loadgen::start(plan)).await;
     let load = started.map_err(Failure::from_error)?.map_err(explain)?;
-    let finished = watch(load, terminal, interrupt).await?;
-    let verdict = match &db {
-        Some(db) => Some(judge(db, &finished, options.patience, terminal, interrupt).await?),
-        None => None,
+    let mut finished = watching::watch(load, title, options.plain, terminal, interrupt).await?;
+    let verdict = match &bench {
+        Bench::Nobody => None,
+        Bench::Alone(remark) => Some(verdict::judge_alone(&finished, &catalog, remark.clone())),
+        Bench::Stores(places) => Some(judge(places, &finished, options.patience, terminal, interrupt).await?),
     };
-    Ok(LoadtestReport { version: LOADTEST_VERSION, verdict, run: finished.report })
+    finished.report.host.servers = servers;
+    finished.report.host.command_line = origin::command_line();
+    Ok(LoadtestReport::new(verdict, finished.report))
 }
 
-/// Shows progress until the load threads are done.
-async fn watch(load: Run, terminal: &Terminal, interrupt: &mut Interrupt) -> Result<Finished, Failure> {
-    let mut progress = Progress::new(*terminal);
-    let mut ticks = tokio::time::interval(WATCH);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut stopping = false;
-    while !load.is_finished() {
-        tokio::select! {
-            _ = ticks.tick() => progress.load(&load.snapshot()),
-            () = interrupt.requested(), if !stopping => {
-                stopping = true;
-                progress.note("ending early – once more to exit at once");
-                load.stop();
-            }
+/// Who judges.
+enum Bench {
+    Nobody,
+    /// By what was told alone, and why.
+    Alone(String),
+    Stores(Box<Places>),
+}
+
+impl Bench {
+    async fn seat(judge_by: JudgeBy, skus: &[u64]) -> Result<Self, Failure> {
+        let (places, named) = match judge_by {
+            JudgeBy::Nothing => return Ok(Self::Nobody),
+            JudgeBy::ToldAlone => return Ok(Self::Alone("log, MySQL and Redis were not asked".to_owned())),
+            JudgeBy::Stores { places, named } => (places, named),
+        };
+        let silent = places.silent(skus).await;
+        if silent.is_empty() {
+            return Ok(Self::Stores(places));
+        }
+        let silent = silent.join("; ");
+        if !named {
+            return Ok(Self::Alone(format!("nothing names log, MySQL and Redis, and at the usual places: {silent}")));
+        }
+        let error = anyhow::anyhow!("{silent}").context("what buyers are told could not be judged");
+        Err(Failure::new(Exit::Unreachable, error)
+            .hint("flashctl loadtest --told-only, or --no-verdict to measure only"))
+    }
+
+    fn places(&self) -> Option<&Places> {
+        match self {
+            Self::Stores(places) => Some(places),
+            Self::Nobody | Self::Alone(_) => None,
         }
     }
-    progress.load(&load.snapshot());
-    progress.done();
-    // The threads have ended: joining merges their books, which is work for a thread that may block.
-    tokio::task::spawn_blocking(|| load.join()).await.map_err(Failure::from_error)?.map_err(explain)
 }
 
-/// Waits for the projector and judges. An interrupt cuts the wait short, unless it has ended the run already.
+/// Waits for the drain and judges. A signal cuts the wait short, unless it was what has ended the run.
 async fn judge(
-    db: &Db,
+    places: &Places,
     finished: &Finished,
     patience: Duration,
     terminal: &Terminal,
     interrupt: &mut Interrupt,
 ) -> Result<Verdict, Failure> {
     let mut progress = Progress::new(*terminal);
-    let was_stopped = finished.report.ended == EndReason::Stopped;
+    let is_old = interrupt.was_requested();
     let cut = async {
-        if was_stopped {
+        if is_old {
             std::future::pending::<()>().await;
         }
         interrupt.requested().await;
     };
-    let verdict = verdict::settle(db, finished, patience, |settling| progress.settling(settling), cut).await;
+    let verdict = verdict::settle(places, finished, patience, |settling| progress.settling(settling), cut).await;
     progress.done();
     verdict.map_err(|error| Failure::new(Exit::Unreachable, error).hint("flashctl loadtest --no-verdict measures only"))
 }
 
-async fn open(settings: &MySqlSettings) -> Result<Db, Failure> {
-    let db = Db::open(settings);
-    db.ping().await.map_err(|error| {
-        let error = anyhow::Error::new(error).context(format!("cannot read orders from {settings:?}"));
-        Failure::new(Exit::Unreachable, error).hint("flashctl loadtest --no-verdict measures only")
-    })?;
-    Ok(db)
-}
-
-/// Everything the target has on sale.
-async fn discover(target: &Target) -> Result<Vec<SkuShare>, Failure> {
-    let skus = flash_loadgen::fetch_catalog(target, CATALOG_TIMEOUT).await.map_err(explain)?;
-    if skus.is_empty() {
-        return Err(Failure::message("nothing is on sale").hint("flashctl setup --sku 1=1000@49.00"));
+/// What the target has on sale. A target that does not tell can be loaded all the same if it is said what to buy.
+async fn look_at_catalog(target: &Target, plan: &Plan) -> Result<Vec<SkuOnSale>, Failure> {
+    match flash_loadgen::fetch_catalog(target, CATALOG_TIMEOUT).await {
+        Ok(skus) if skus.is_empty() && plan.skus.is_empty() => {
+            Err(Failure::message("nothing is on sale").hint("flashctl setup --sku 1=1000@49.00"))
+        }
+        Ok(skus) => Ok(skus),
+        Err(LoadError::Catalog(_)) if !plan.skus.is_empty() => Ok(Vec::new()),
+        Err(error) => Err(explain(error)),
     }
-    Ok(skus.iter().map(|sku| SkuShare { sku_id: sku.sku_id, weight: 1 }).collect())
 }
 
 /// Exit code and hint of an engine error.

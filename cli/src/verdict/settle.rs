@@ -1,62 +1,64 @@
-//! The wait for the projector, and the reading of what it wrote.
+//! The wait for the drain, and the reading of the testimonies.
 //!
-//! Owns the rule that an order is called lost only after nothing has changed in MySQL for the whole patience. A
-//! database that is away uses up patience like one in which nothing changes.
+//! Owns the rule when to look: when the projector has applied everything that the log had after the last answer, and Redis has
+//! nothing on its way back – or when nothing has moved for the whole patience, and then what is missing is lost.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
 
 use flash_loadgen::Finished;
-use flash_stores::mysql::{Db, MySqlError, audit};
+use flash_witness::{Log, WitnessError, gate, read_log, view};
 
-use super::Verdict;
-use super::judge::Judge;
+use super::judge::{Testimony, judge};
+use super::{Places, Verdict};
 
-/// Between two looks at MySQL.
+/// Between two looks.
 const POLL: Duration = Duration::from_millis(250);
-/// The count must stand still for this long before the rows are read.
-const STILL: Duration = Duration::from_millis(700);
-/// Orders read at once.
-const PAGE_ROWS: u32 = 5_000;
+/// How often the stores are read again when they changed meanwhile.
+const READS_MAX: usize = 4;
 
 /// How the wait goes on.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Settling {
-    /// Orders that buyers were told.
-    pub(crate) told: u64,
-    /// Orders of this run's buyers in MySQL.
-    pub(crate) in_mysql: u64,
+    /// Events in the log.
+    pub(crate) in_log: u64,
+    /// Events that MySQL has applied.
+    pub(crate) applied: u64,
+    /// Orders that Redis is about to give back.
+    pub(crate) closing: u64,
 }
 
-/// Waits until MySQL has every told order, or nothing has changed for `patience`, or `cut` resolves; then judges.
+impl Settling {
+    fn is_done(self) -> bool {
+        self.applied >= self.in_log && self.closing == 0
+    }
+}
+
+/// Waits for the drain until it is through, nothing has moved for `patience`, or `cut` resolves; then reads and judges.
 pub(crate) async fn settle(
-    db: &Db,
+    places: &Places,
     finished: &Finished,
     patience: Duration,
     mut progress: impl FnMut(Settling),
     cut: impl Future<Output = ()>,
-) -> Result<Verdict, MySqlError> {
+) -> Result<Verdict, WitnessError> {
     let started = Instant::now();
+    let skus: Vec<u64> = finished.report.skus.iter().map(|sku| sku.sku_id).collect();
     let mut cut = std::pin::pin!(cut);
-    let told = finished.told.len() as u64;
-    let users = (finished.report.first_user_id, finished.report.last_user_id);
-    let (mut in_mysql, mut changed, mut looked) = (0, Instant::now(), false);
-    let settled = loop {
-        let out_of_patience = changed.elapsed() >= patience;
-        match audit::count_of_users(db, users.0, users.1).await {
-            Ok(count) if count != in_mysql => (in_mysql, changed, looked) = (count, Instant::now(), false),
-            Err(error) if !error.is_outage() || out_of_patience => return Err(error),
-            _ => {}
-        }
-        progress(Settling { told, in_mysql });
-        if in_mysql >= told && changed.elapsed() >= STILL && !looked {
-            match read(db, finished).await {
-                Ok(judge) if judge.missing() == 0 => break true,
-                // Enough orders, but not ours: only a change is worth another look.
-                Ok(_) => looked = true,
-                Err(error) if error.is_outage() => {}
-                Err(error) => return Err(error),
+    let (mut last, mut moved) = (Settling::default(), Instant::now());
+    let is_settled = loop {
+        let out_of_patience = moved.elapsed() >= patience;
+        match look(places, &skus).await {
+            Ok(now) if now.is_done() => break true,
+            Ok(now) => {
+                if now != last {
+                    (last, moved) = (now, Instant::now());
+                }
+                progress(now);
             }
+            // A store that is away uses up patience like one in which nothing moves.
+            Err(error) if out_of_patience => return Err(error),
+            Err(_) => {}
         }
         if out_of_patience {
             break true;
@@ -66,25 +68,49 @@ pub(crate) async fn settle(
             () = &mut cut => break false,
         }
     };
-    // Read at the very end, so that orders and stock belong together.
-    let judge = read(db, finished).await?;
-    let settled = settled || judge.missing() == 0;
-    let sku_ids: Vec<u64> = finished.report.skus.iter().map(|sku| sku.sku_id).collect();
-    let stock = audit::stock_of(db, &sku_ids).await?;
-    Ok(judge.finish(&stock, settled, u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX)))
+    let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let mut testimony = read(places, &skus).await?;
+    for _ in 1..READS_MAX {
+        if testimony.is_still || !is_settled {
+            break;
+        }
+        tokio::time::sleep(POLL).await;
+        testimony = read(places, &skus).await?;
+    }
+    testimony.is_settled = is_settled;
+    Ok(judge(finished, &testimony, waited_ms))
 }
 
-/// Shows every order of the run's users to a judge.
-async fn read<'a>(db: &Db, finished: &'a Finished) -> Result<Judge<'a>, MySqlError> {
-    let mut judge = Judge::new(finished);
-    let last_user = finished.report.last_user_id;
-    let mut after = (finished.report.first_user_id, 0);
-    loop {
-        let page = audit::page_of_users(db, after, last_user, PAGE_ROWS).await?;
-        page.iter().for_each(|row| judge.see(row));
-        match page.last() {
-            Some(last) => after = (last.user_id, last.order_id),
-            None => return Ok(judge),
-        }
-    }
+async fn look(places: &Places, skus: &[u64]) -> Result<Settling, WitnessError> {
+    let ends = read_log::ends(&places.brokers, &places.topic).await?;
+    let pool = view::connect(&places.view).await?;
+    let applied = view::applied(&pool, &places.topic).await;
+    pool.close().await;
+    let applied = applied?;
+    let gate = gate::read(&places.redis, &places.prefix, skus).await?;
+    let sum = |numbers: &mut dyn Iterator<Item = i64>| numbers.map(i64::unsigned_abs).sum();
+    Ok(Settling {
+        in_log: sum(&mut ends.values().copied()),
+        // What is applied beyond the end was appended since.
+        applied: sum(&mut ends.iter().map(|(id, end)| applied.get(id).copied().unwrap_or(0).min(*end))),
+        closing: gate.stocks.values().map(|stock| stock.settling.len() as u64).sum(),
+    })
+}
+
+/// Reads log and MySQL between two looks at Redis: if those are the same, all belong together.
+async fn read(places: &Places, skus: &[u64]) -> Result<Testimony, WitnessError> {
+    let before = gate::read(&places.redis, &places.prefix, skus).await?;
+    let records = read_log::read(&places.brokers, &places.topic).await?;
+    let log = Log::from_records(&records);
+    drop(records);
+    let pool = view::connect(&places.view).await?;
+    let view = view::read(&pool, &places.topic).await;
+    pool.close().await;
+    let mut view = view?;
+    // Only the SKUs of the run are judged, and only they are read from Redis.
+    view.skus.retain(|sku, _| skus.contains(sku));
+    let after = gate::read(&places.redis, &places.prefix, skus).await?;
+    let is_still = before.stocks == after.stocks;
+    let is_whole = skus.iter().all(|sku| after.stocks.contains_key(sku));
+    Ok(Testimony { log, view, gate: is_whole.then_some(after), is_still, is_settled: false })
 }

@@ -18,6 +18,18 @@ pub enum KafkaChoice {
     External(String),
 }
 
+impl KafkaChoice {
+    /// What kind of broker it is, for reports.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            KafkaChoice::Tansu => "tansu",
+            KafkaChoice::TansuSqlite => "tansu-sqlite",
+            KafkaChoice::Apache => "apache",
+            KafkaChoice::External(_) => "external",
+        }
+    }
+}
+
 impl FromStr for KafkaChoice {
     type Err = String;
 

@@ -30,6 +30,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Stack {
     kafka: Server,
+    /// Which broker that is.
+    broker: &'static str,
     mysql: Server,
     redis: RedisSet,
     login: MysqlLogin,
@@ -54,6 +56,7 @@ impl Stack {
     pub async fn start(options: StackOptions) -> Result<Stack, StackError> {
         check_programs(&options)?;
         let root = Root::open(options.data.as_deref())?;
+        let broker = options.kafka.name();
         let home = |name: &str| Home::new(&root, name, options.logs.as_ref());
         let (kafka, mysql, redis) = tokio::join!(
             start_kafka(options.kafka, options.kafka_advertised, home("kafka")),
@@ -62,7 +65,7 @@ impl Stack {
         );
         // Joined first and judged then: an early return would leave a half-made data directory behind.
         let (kafka, (mysql, login), redis) = (kafka?, mysql?, redis?);
-        Ok(Stack { kafka, mysql, redis, login, root })
+        Ok(Stack { kafka, broker, mysql, redis, login, root })
     }
 
     /// The Redis server; the first of them if there are several.
@@ -100,6 +103,8 @@ impl Stack {
         [
             ("REDIS_URL", self.redis.url().to_owned()),
             ("KAFKA_BROKERS", self.kafka.address().to_owned()),
+            // The protocol does not tell which broker speaks it; reports of measurements want to say.
+            ("FLASH_BROKER", self.broker.to_owned()),
             ("MYSQL_HOST", self.login.host.clone()),
             ("MYSQL_PORT", self.login.port.to_string()),
             ("MYSQL_USER", self.login.user.clone()),

@@ -34,6 +34,11 @@ impl Stock {
         !self.epoch.is_empty() && self.epoch.bytes().all(|byte| byte.is_ascii_digit())
     }
 
+    /// The epoch as a number; a SKU that is not on sale has none, which is older than any.
+    fn epoch_number(&self) -> Option<u64> {
+        self.epoch.parse().ok()
+    }
+
     /// Whether nothing is held or on its way.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
@@ -48,25 +53,43 @@ pub struct Gate {
     pub stocks: BTreeMap<u64, Stock>,
 }
 
-/// Reads the stock of `skus` from the primary among `urls` that holds the newest epoch. `prefix` stands before every key.
+/// Reads the stock of `skus` from the primaries among `urls`: each SKU from the one that holds its newest epoch. The nodes of
+/// a cluster may be given, too; each is asked for what it owns. `prefix` stands before every key.
 ///
 /// # Errors
 /// [`WitnessError::NoPrimary`] if none of them is a primary that answers.
 pub async fn read(urls: &[String], prefix: &str, skus: &[u64]) -> Result<Gate, WitnessError> {
-    let (mut newest, mut found) = (-1, None);
+    let mut found: Option<Gate> = None;
     for url in urls {
         let Ok(mut connection) = connect(url).await else { continue };
         let role: Vec<redis::Value> = redis::cmd("ROLE").query_async(&mut connection).await.unwrap_or_default();
         if !matches!(role.first(), Some(redis::Value::BulkString(role)) if role == b"master") {
             continue;
         }
-        let gate = read_from(&mut connection, prefix, skus).await?;
-        let epoch = gate.stocks.values().filter_map(|stock| stock.epoch.parse::<i64>().ok()).max().unwrap_or(0);
-        if epoch > newest {
-            (newest, found) = (epoch, Some(gate));
+        let here = read_from(&mut connection, prefix, skus).await?;
+        let newest = found.get_or_insert_default();
+        for (sku, stock) in here.stocks {
+            let older = newest.stocks.get(&sku).is_none_or(|known| known.epoch_number() < stock.epoch_number());
+            if older {
+                newest.stocks.insert(sku, stock);
+            }
         }
     }
     found.ok_or(WitnessError::NoPrimary)
+}
+
+/// Versions of the servers that answer, each once.
+pub async fn versions(urls: &[String]) -> Vec<String> {
+    let mut versions = Vec::new();
+    for url in urls {
+        let Ok(mut connection) = connect(url).await else { continue };
+        let info: String = redis::cmd("INFO").arg("server").query_async(&mut connection).await.unwrap_or_default();
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
+        versions.extend(version.map(|version| version.trim().to_owned()));
+    }
+    versions.sort();
+    versions.dedup();
+    versions
 }
 
 /// Stock fields, holds by order, orders under settlement, buyers.
@@ -84,6 +107,13 @@ async fn read_from(
     let mut gate = Gate::default();
     for sku in skus {
         let key = |name: &str| format!("{prefix}{{sku:{sku}}}:{name}");
+        // A cluster's node says which other node owns the SKU. That one is asked by its own address, or the SKU is not read.
+        let here: Result<bool, redis::RedisError> =
+            redis::cmd("EXISTS").arg(key("stock")).query_async(connection).await;
+        match here {
+            Err(error) if error.code() == Some("MOVED") => continue,
+            here => _ = here?,
+        }
         // One step, so that counters and hashes are of the same moment.
         let (fields, holds, settling, buyers): Hashes = redis::pipe()
             .atomic()

@@ -95,6 +95,14 @@ pub async fn connect(address: &ViewAddress) -> Result<MySqlPool, WitnessError> {
     Ok(pool.connect_with(options).await?)
 }
 
+/// The server's version, as it names itself.
+///
+/// # Errors
+/// As sqlx says.
+pub async fn version(pool: &MySqlPool) -> Result<String, WitnessError> {
+    Ok(sqlx::query_scalar("SELECT VERSION()").fetch_one(pool).await?)
+}
+
 /// How far the projection of `topic` has come.
 ///
 /// # Errors

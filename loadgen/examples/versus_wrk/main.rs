@@ -4,15 +4,16 @@
 //! cargo run --release -p flash-loadgen --example versus_wrk -- 1000 5
 //! ```
 //!
-//! Arguments: connections (default 1,000) and seconds per measurement (default 5). Needs `wrk` in the path.
-//! wrk sends one fixed request; the engine sends unique users and keys, reads every answer and keeps books.
+//! Arguments: connections (default 1,000) and seconds per measurement (default 5). Needs `wrk` in the path (`scripts/install-tools --wrk`).
+//! wrk sends one fixed request; the engine sends unique users and keys, reads every answer and keeps books. The open loop is
+//! given more arrivals than anybody could serve, so that every connection is always busy: what it reaches is its ceiling.
 
 mod server;
 
 use std::io::Write;
 use std::process::Command;
 
-use flash_loadgen::{Plan, SkuShare, Stage};
+use flash_loadgen::{OpenLoop, Plan, Schedule, SkuShare, Stage};
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
@@ -22,15 +23,20 @@ fn main() -> Outcome<()> {
     let seconds: u64 = arguments.next().map_or(Ok(5), |text| text.parse())?;
     for (name, behaviour) in [("sold out", server::Behaviour::SoldOut), ("wins", server::Behaviour::Wins)] {
         let address = server::start(behaviour)?;
-        let mut rates = Vec::new();
+        let (mut closed_ratios, mut open_ratios) = (Vec::new(), Vec::new());
         for round in 1..=3 {
             let wrk = run_wrk(address, connections, seconds)?;
-            let engine = run_engine(address, connections, seconds)?;
-            println!("{name} round {round}: wrk {wrk:.0}/s, engine {engine:.0}/s, ratio {:.2}", engine / wrk);
-            rates.push(engine / wrk);
+            let closed = run_engine(closed_loop(address, connections, seconds))?;
+            let open = run_engine(open_loop(address, connections, seconds, wrk))?;
+            let (of_closed, of_open) = (closed / wrk, open / wrk);
+            println!(
+                "{name} round {round}: wrk {wrk:.0}/s, closed loop {closed:.0}/s ({of_closed:.2}), open loop {open:.0}/s ({of_open:.2})"
+            );
+            closed_ratios.push(of_closed);
+            open_ratios.push(of_open);
         }
-        rates.sort_by(f64::total_cmp);
-        println!("{name}: median ratio {:.2} at {connections} connections", rates[1]);
+        let (closed, open) = (median(closed_ratios), median(open_ratios));
+        println!("{name}: median ratio to wrk {closed:.2} closed, {open:.2} open, at {connections} connections");
     }
     Ok(())
 }
@@ -55,19 +61,37 @@ fn run_wrk(address: std::net::SocketAddr, connections: u32, seconds: u64) -> Out
     Ok(rate.ok_or("wrk printed no rate")?.trim().parse()?)
 }
 
-/// Requests per second of the engine with one thread.
-fn run_engine(address: std::net::SocketAddr, connections: u32, seconds: u64) -> Outcome<f64> {
-    let plan = Plan {
+fn median(mut ratios: Vec<f64>) -> f64 {
+    ratios.sort_by(f64::total_cmp);
+    ratios[ratios.len() / 2]
+}
+
+fn closed_loop(address: std::net::SocketAddr, connections: u32, seconds: u64) -> Plan {
+    Plan {
         target: format!("http://{address}"),
         stages: vec![Stage { duration_ms: seconds * 1_000, buyers: connections }],
         ramp_ms: 0,
         skus: vec![SkuShare { sku_id: 1, weight: 1 }],
         retry_share: 0.0,
+        watch_stock: false,
         ..Plan::default()
-    };
+    }
+}
+
+/// Half as many arrivals again as wrk could make.
+fn open_loop(address: std::net::SocketAddr, connections: u32, seconds: u64, wrk_per_s: f64) -> Plan {
+    let schedule = Schedule::constant((wrk_per_s * 1.5).round(), seconds * 1_000);
+    // Those who were not served by then need not be.
+    let open = Some(OpenLoop { schedule, connections });
+    Plan { open, drain_ms: 100, ..closed_loop(address, connections, seconds) }
+}
+
+/// Requests per second of the engine with one thread.
+fn run_engine(plan: Plan) -> Outcome<f64> {
+    let is_open = plan.open.is_some();
     let report = flash_loadgen::start(plan)?.join()?.report;
     let answered = report.latency.wins.count + report.latency.sold_out.count;
-    if answered != report.requests {
+    if answered < report.requests && !is_open {
         return Err(format!("only {answered} of {} requests were answered", report.requests).into());
     }
     Ok(report.throughput.requests_per_s)

@@ -21,6 +21,7 @@ pub(crate) enum Act {
 
 /// A purchase as the shop reads it.
 pub(crate) struct Wish {
+    pub(crate) user: String,
     pub(crate) sku: String,
     pub(crate) key: String,
     /// How many requests came before this one, over all connections.
@@ -32,7 +33,19 @@ pub(crate) struct Shop {
     by_key: Mutex<HashMap<String, u64>>,
     next_order: AtomicU64,
     requests: AtomicU64,
+    settled: Mutex<Vec<Settlement>>,
 }
+
+/// A call to pay or cancel, as the shop reads it.
+#[derive(Debug, Clone)]
+pub(crate) struct Settlement {
+    pub(crate) order: u64,
+    pub(crate) verb: String,
+    pub(crate) body: serde_json::Value,
+}
+
+/// What a unit costs.
+pub(crate) const PRICE: u64 = 4_900;
 
 type Script = dyn Fn(&Shop, &Wish) -> Vec<Act> + Send + Sync;
 
@@ -48,6 +61,7 @@ impl Shop {
             by_key: Mutex::default(),
             next_order: AtomicU64::new(1_000),
             requests: AtomicU64::new(0),
+            settled: Mutex::default(),
         });
         let (tell, told) = std::sync::mpsc::channel();
         let inside = Arc::clone(&shop);
@@ -85,6 +99,32 @@ impl Shop {
         let order = self.next_order.fetch_add(1, Relaxed);
         by_key.insert(wish.key.clone(), order);
         win(order, "")
+    }
+
+    /// Every call to pay or cancel so far.
+    pub(crate) fn settlements(&self) -> Vec<Settlement> {
+        self.settled.lock().unwrap().clone()
+    }
+
+    /// The first call about an order is answered "later", the second one is done.
+    fn settle(&self, path: &str, body: serde_json::Value) -> String {
+        let mut words = path.rsplit('/');
+        let (verb, order) = (words.next().unwrap().to_owned(), words.next().unwrap().parse().unwrap());
+        let mut settled = self.settled.lock().unwrap();
+        let is_first = settled.iter().all(|one| one.order != order);
+        let state = if verb == "pay" { "CONFIRMED" } else { "CANCELLED" };
+        settled.push(Settlement { order, verb, body });
+        if is_first {
+            return response(503, "Retry-After: 0\r\n", r#"{"error":"ORDER_PENDING"}"#);
+        }
+        response(200, "", &format!(r#"{{"success":true,"orderId":"{order}","state":"{state}"}}"#))
+    }
+
+    /// What is on sale, with what is left.
+    fn listing(&self) -> String {
+        let stock = self.stock.lock().unwrap();
+        let sku = |(sku, left): (&String, &u64)| serde_json::json!({"skuId": sku, "name": "A", "capacity": 5, "available": left, "priceMinor": PRICE});
+        response(200, "", &serde_json::json!({ "skus": stock.iter().map(sku).collect::<Vec<_>>() }).to_string())
     }
 
     /// How many orders exist.
@@ -130,12 +170,15 @@ async fn attend(shop: Arc<Shop>, script: Arc<Script>, mut stream: TcpStream) {
         let body = buffer[end..end + length].to_vec();
         buffer.drain(..end + length);
         let acts = if head.starts_with("get ") {
-            vec![Act::Send(response(200, "", r#"{"skus":[{"skuId":"1","name":"A","capacity":5,"available":3}]}"#))]
+            vec![Act::Send(shop.listing())]
+        } else if head.starts_with("post /api/v1/flash/orders/") {
+            let path = head.split(' ').nth(1).unwrap();
+            vec![Act::Send(shop.settle(path, serde_json::from_slice(&body).unwrap()))]
         } else {
             let json: serde_json::Value = serde_json::from_slice(&body).unwrap();
             let text = |name: &str| json[name].as_str().unwrap().to_owned();
             let number = shop.requests.fetch_add(1, Relaxed);
-            let wish = Wish { sku: text("skuId"), key: text("idempotencyKey"), number };
+            let wish = Wish { user: text("userId"), sku: text("skuId"), key: text("idempotencyKey"), number };
             script(&shop, &wish)
         };
         for act in acts {

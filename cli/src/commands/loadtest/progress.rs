@@ -65,10 +65,12 @@ impl Progress {
         self.show(now.elapsed_ms, now.duration_ms, &(seconds + &message));
     }
 
-    /// Shows the wait for the projector.
+    /// Shows the wait for the drain.
     pub(super) fn settling(&mut self, now: Settling) {
-        let message = format!("MySQL has {} of {} told orders", grouped(now.in_mysql.min(now.told)), grouped(now.told));
-        self.show(now.in_mysql, now.told, &message);
+        let (applied, in_log) = (grouped(now.applied), grouped(now.in_log));
+        let message =
+            format!("MySQL has applied {applied} of {in_log} events · {} on their way back", grouped(now.closing));
+        self.show(now.applied, now.in_log, &message);
     }
 
     /// Says something once.

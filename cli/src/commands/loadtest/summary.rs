@@ -1,90 +1,42 @@
 //! A load test's result as text: the verdict first, then what was measured.
 
+mod judged;
+
 use std::fmt::Write as _;
 
-use flash_loadgen::{EndReason, Latency};
+use flash_loadgen::{EndReason, Latency, Pacing, Report};
 
 use super::LoadtestReport;
-use crate::{table::grouped, verdict::Verdict};
+use crate::table::grouped;
 
-/// Most SKUs listed one by one.
-const MAX_SKU_LINES: usize = 20;
+pub(crate) use judged::headline;
 
 /// The whole text, with a line break at its end.
 pub(super) fn text(report: &LoadtestReport) -> String {
     let mut text = String::new();
     // Writing to a String cannot fail.
-    _ = write_verdict(&mut text, report);
-    _ = write_measured(&mut text, report);
+    _ = judged::write(&mut text, report);
+    _ = write_measured(&mut text, &report.run);
+    _ = write_counts(&mut text, &report.run);
+    _ = write_fairness(&mut text, &report.run);
+    _ = write_origin(&mut text, &report.run);
     text
 }
 
-fn write_verdict(text: &mut String, report: &LoadtestReport) -> std::fmt::Result {
-    let Some(verdict) = &report.verdict else {
-        let told = grouped(report.run.units_told);
-        let conflicts = report.run.replays.conflicting;
-        return writeln!(text, "NO VERDICT (not asked for) · told {told} · keys with two answers {conflicts}");
-    };
-    writeln!(text, "VERDICT: {}", headline(verdict))?;
-    let pairs = [
-        ("capacity", verdict.capacity),
-        ("told", verdict.told),
-        ("in MySQL", verdict.in_mysql),
-        ("oversold", verdict.oversold),
-        ("lost", verdict.lost),
-        ("duplicate", verdict.duplicate),
-    ];
-    let line: Vec<String> = pairs.iter().map(|(name, count)| format!("{name} {}", grouped(*count))).collect();
-    writeln!(text, "  {}", line.join(" · "))?;
-    let rare = [
-        ("mismatched", verdict.mismatched),
-        ("contradicted", verdict.contradicted),
-        ("phantom", verdict.phantom),
-        ("in MySQL but never told, outcome was unknown", verdict.unannounced),
-    ];
-    for (name, count) in rare.iter().filter(|(_, count)| *count > 0) {
-        writeln!(text, "  {name} {}", grouped(*count))?;
-    }
-    for finding in &verdict.findings {
-        writeln!(text, "  {}: {}", finding.kind, finding.detail)?;
-    }
-    write_skus(text, verdict)
-}
-
-fn headline(verdict: &Verdict) -> String {
-    if verdict.is_breach() {
-        "BROKEN – buyers were told what is not true".to_owned()
-    } else if verdict.settled {
-        "OK – nothing oversold, nothing lost, nothing twice".to_owned()
-    } else {
-        format!("OPEN – the wait for MySQL was cut short, {} told orders not seen yet", grouped(verdict.lost))
-    }
-}
-
-fn write_skus(text: &mut String, verdict: &Verdict) -> std::fmt::Result {
-    if verdict.skus.len() < 2 {
-        return Ok(());
-    }
-    writeln!(text, "  {:>12} {:>12} {:>12} {:>12} {:>9}", "SKU", "capacity", "told", "in MySQL", "oversold")?;
-    // The bad ones first, so that a long list never hides them.
-    let mut skus: Vec<_> = verdict.skus.iter().collect();
-    skus.sort_by_key(|sku| std::cmp::Reverse(sku.oversold));
-    for sku in skus.iter().take(MAX_SKU_LINES) {
-        let counts = [sku.capacity, sku.told, sku.in_mysql].map(grouped);
-        let [capacity, told, in_mysql] = counts;
-        writeln!(text, "  {:>12} {capacity:>12} {told:>12} {in_mysql:>12} {:>9}", sku.sku_id, grouped(sku.oversold))?;
-    }
-    match skus.len().saturating_sub(MAX_SKU_LINES) {
-        0 => Ok(()),
-        more => writeln!(text, "  and {more} more"),
-    }
-}
-
-fn write_measured(text: &mut String, report: &LoadtestReport) -> std::fmt::Result {
-    let run = &report.run;
+fn write_measured(text: &mut String, run: &Report) -> std::fmt::Result {
     let throughput = &run.throughput;
     let stock_s = throughput.stock_lasted_ms as f64 / 1_000.0;
-    writeln!(text, "\nTHROUGHPUT (closed loop, {})", why_ended(run.ended))?;
+    writeln!(text, "\nTHROUGHPUT ({}, {})", run.pacing.name(), why_ended(run.ended))?;
+    if !run.schedule.is_empty() {
+        let name = if run.scenario.is_empty() { String::new() } else { format!("{}: ", run.scenario) };
+        writeln!(text, "  {name}{}", run.schedule)?;
+    }
+    if run.pacing == Pacing::Open {
+        let arrivals = &run.arrivals;
+        let counts = [arrivals.planned, arrivals.due, arrivals.started, arrivals.never_started].map(grouped);
+        let [planned, due, started, never] = counts;
+        writeln!(text, "  arrivals  {planned:>10} planned · {due} due · {started} begun · {never} never served")?;
+    }
     writeln!(
         text,
         "  accepted  {:>10}/s over the {stock_s:.2} s that stock lasted",
@@ -96,20 +48,22 @@ fn write_measured(text: &mut String, report: &LoadtestReport) -> std::fmt::Resul
     let duration_s = run.duration_ms as f64 / 1_000.0;
     writeln!(text, "  requests  {:>10}/s over {duration_s:.2} s", rounded(throughput.requests_per_s))?;
 
-    writeln!(text, "\n{:<11} {:>11} {:>9} {:>9} {:>9} {:>9}", "LATENCY", "count", "p50", "p95", "p99", "max")?;
-    let latency = &run.latency;
-    write_latency(text, "wins", &latency.wins)?;
-    write_latency(text, "sold out", &latency.sold_out)?;
-    for (name, latency) in [("refusals", &latency.refusals), ("errors", &latency.errors)] {
-        if latency.count > 0 {
-            write_latency(text, name, latency)?;
-        }
-    }
-    write_counts(text, report)
+    let from = if run.pacing == Pacing::Open { "FROM THE INTENDED START" } else { "AS ASKED" };
+    let heading = format!("LATENCY {from}");
+    writeln!(text, "\n{heading:<32} {:>11} {:>9} {:>9} {:>9} {:>9}", "count", "p50", "p95", "p99", "max")?;
+    let (latency, service) = (&run.latency, &run.service);
+    let rows = [
+        ("wins", latency.wins),
+        ("  one request", service.wins),
+        ("sold out", latency.sold_out),
+        ("  one request", service.sold_out),
+        ("refusals", latency.refusals),
+        ("errors", latency.errors),
+    ];
+    rows.iter().filter(|(_, latency)| latency.count > 0).try_for_each(|(name, row)| write_latency(text, name, row))
 }
 
-fn write_counts(text: &mut String, report: &LoadtestReport) -> std::fmt::Result {
-    let run = &report.run;
+fn write_counts(text: &mut String, run: &Report) -> std::fmt::Result {
     let usual = ["WON", "SOLD_OUT"];
     let others: Vec<String> = run
         .outcomes
@@ -134,14 +88,60 @@ fn write_counts(text: &mut String, report: &LoadtestReport) -> std::fmt::Result 
     let counts = [lines.opened, lines.failed, lines.closed_by_server, lines.lost].map(grouped);
     let [opened, failed, closed, lost] = counts;
     writeln!(text, "CONNECTIONS          opened {opened} · failed {failed} · closed by server {closed} · lost {lost}")?;
-    writeln!(text, "SEED                 {}", run.seed)
+    let buyers = &run.behaviour;
+    if buyers.retries + buyers.second_attempts + buyers.paid.wanted + buyers.cancelled.wanted + buyers.bots > 0 {
+        let counts = [buyers.retries, buyers.second_attempts, buyers.paid.done, buyers.cancelled.done, buyers.bot_wins];
+        let [retries, second, paid, cancelled, bots] = counts.map(grouped);
+        writeln!(
+            text,
+            "BUYERS               retries {retries} · second attempts {second} · paid {paid} · cancelled {cancelled} · bots won {bots}"
+        )?;
+    }
+    Ok(())
+}
+
+fn write_fairness(text: &mut String, run: &Report) -> std::fmt::Result {
+    let (figures, users) = (&run.fairness.overall, &run.fairness.concentration);
+    if figures.winners == 0 {
+        return Ok(());
+    }
+    writeln!(
+        text,
+        "FAIRNESS             inversions {:.3} % · p99 skip {} · in order beyond {} · losers who came earlier {} ({:.2} %)",
+        figures.inversion_rate * 100.0,
+        grouped(figures.p99_skip),
+        micros(figures.epsilon_us),
+        grouped(figures.earlier_losers),
+        figures.earlier_loser_share * 100.0,
+    )?;
+    writeln!(
+        text,
+        "                     {} users won {} units · most per user {} · top 1 % have {:.1} %",
+        grouped(users.winners),
+        grouped(users.units),
+        grouped(users.max_per_user),
+        users.top_1_percent_share * 100.0,
+    )
+}
+
+fn write_origin(text: &mut String, run: &Report) -> std::fmt::Result {
+    let host = &run.host;
+    let memory_gib = host.memory_bytes as f64 / f64::from(1 << 30);
+    let servers: Vec<String> = host.servers.iter().map(|(name, version)| format!("{name} {version}")).collect();
+    writeln!(text, "SEED                 {}", run.seed)?;
+    writeln!(
+        text,
+        "HOST                 {} · {} cores · {memory_gib:.1} GiB · {} · load {:.2} at the start",
+        host.cpu, host.cores, host.kernel, host.load_1m
+    )?;
+    writeln!(text, "VERSIONS             {}", servers.join(" · "))?;
+    writeln!(text, "COMMAND              {}", host.command_line)
 }
 
 fn write_latency(text: &mut String, name: &str, latency: &Latency) -> std::fmt::Result {
-    let figures = [latency.p50_us, latency.p95_us, latency.p99_us, latency.max_us];
-    let figures = figures.map(|us| if latency.count == 0 { "–".to_owned() } else { micros(us) });
+    let figures = [latency.p50_us, latency.p95_us, latency.p99_us, latency.max_us].map(micros);
     let [p50, p95, p99, max] = figures;
-    writeln!(text, "  {name:<9} {:>11} {p50:>9} {p95:>9} {p99:>9} {max:>9}", grouped(latency.count))
+    writeln!(text, "  {name:<30} {:>11} {p50:>9} {p95:>9} {p99:>9} {max:>9}", grouped(latency.count))
 }
 
 fn why_ended(reason: EndReason) -> &'static str {
@@ -160,7 +160,7 @@ fn rounded(rate: f64) -> String {
 }
 
 /// A latency with three digits and a unit.
-pub(super) fn micros(us: u64) -> String {
+pub(crate) fn micros(us: u64) -> String {
     match us {
         0..1_000 => format!("{us} µs"),
         1_000..10_000 => format!("{:.2} ms", us as f64 / 1_000.0),
@@ -176,14 +176,5 @@ mod tests {
     #[test]
     fn numbers_are_readable() {
         assert_eq!([7, 1_500, 25_000, 2_500_000].map(micros), ["7 µs", "1.50 ms", "25.0 ms", "2.50 s"]);
-    }
-
-    #[test]
-    fn the_verdict_comes_first_and_a_breach_is_named() {
-        let verdict = Verdict { settled: true, lost: 2, told: 10, ..Verdict::default() };
-        let report = LoadtestReport { version: 1, verdict: Some(verdict), run: flash_loadgen::Report::default() };
-        let text = text(&report);
-        assert!(text.starts_with("VERDICT: BROKEN"), "{text}");
-        assert!(text.lines().nth(1).unwrap().contains("told 10 · in MySQL 0 · oversold 0 · lost 2"), "{text}");
     }
 }

@@ -1,8 +1,10 @@
-use flash_core::order::OrderState;
-use flash_loadgen::{Code, Conflict, Doubt, Finished, Report, Told, key_text};
-use flash_stores::mysql::audit::{AuditedOrder, SkuStock};
+use flash_loadgen::{Code, Conflict, Doubt, Ending, Report, SkuOnSale, Told};
+use flash_witness::gate::Stock;
+use flash_witness::log::{LogOrder, State, Terms as OrderTerms};
+use flash_witness::view::{LedgerRow, ViewOrder, ViewSku};
 
 use super::*;
+use crate::verdict::{Outcome, judge_alone};
 
 const KEY: u64 = 5_000_000_000_000_000;
 
@@ -14,104 +16,240 @@ fn told(number: u64) -> Told {
         key: KEY + number,
         sku_id: 1,
         quantity: 1,
+        answered_us: number * 1_000,
+        expires_at_ms: 900_000,
     }
 }
 
-fn row(told: &Told) -> AuditedOrder {
-    AuditedOrder {
-        order_id: told.order_id,
+fn terms(told: &Told) -> OrderTerms {
+    OrderTerms {
         reservation_id: told.reservation_id,
         user_id: told.user_id,
         sku_id: told.sku_id,
         quantity: u32::from(told.quantity),
-        state: OrderState::Reserved,
-        idempotency_key: key_text(told.key),
+        unit_price_minor: 100,
+        key: key_text(told.key),
+        reserved_at_ms: 1_000 + told.order_id,
+        expires_at_ms: 900_000,
     }
 }
 
-fn finished(orders: u64) -> Finished {
-    let report = Report { skus: vec!["1".parse().unwrap()], ..Report::default() };
-    Finished { report, told: (0..orders).map(told).collect(), doubts: vec![], conflicts: vec![] }
+/// A run and what the stores say about it.
+struct World {
+    run: Finished,
+    stores: Testimony,
 }
 
-fn stock(capacity: u64, live_units: u64) -> Vec<SkuStock> {
-    vec![SkuStock { sku_id: 1, name: "A".to_owned(), capacity, live_units }]
-}
+impl World {
+    /// `orders` purchases of one unit each were told, and every store has them.
+    fn honest(orders: u64, capacity: u32) -> Self {
+        let report = Report {
+            skus: vec!["1".parse().unwrap()],
+            first_user_id: KEY,
+            last_user_id: KEY + 1_000,
+            ..Report::default()
+        };
+        let run = Finished {
+            report,
+            told: (0..orders).map(told).collect(),
+            doubts: vec![],
+            conflicts: vec![],
+            endings: vec![],
+        };
+        let mut view = View::default();
+        view.skus.insert(1, ViewSku { capacity, per_user: 10 });
+        let mut gate = Gate::default();
+        gate.stocks.insert(
+            1,
+            Stock { epoch: "1".into(), capacity: capacity.into(), available: capacity.into(), ..Stock::default() },
+        );
+        let stores = Testimony { log: Log::default(), view, gate: Some(gate), is_still: true, is_settled: true };
+        let mut world = World { run, stores };
+        for told in world.run.told.clone() {
+            world.store(&terms(&told), told.order_id, State::Reserved);
+        }
+        world
+    }
 
-/// The verdict when MySQL holds `rows` and the SKU has sold `live` of `capacity`.
-fn verdict(finished: &Finished, rows: &[AuditedOrder], capacity: u64, live: u64) -> Verdict {
-    let mut judge = Judge::new(finished);
-    rows.iter().for_each(|row| judge.see(row));
-    judge.finish(&stock(capacity, live), true, 0)
+    /// Puts an order into log, MySQL and Redis.
+    fn store(&mut self, terms: &OrderTerms, order_id: u64, state: State) {
+        let Testimony { log, view, gate, .. } = &mut self.stores;
+        let units = i64::from(terms.quantity);
+        let ended_ms = (!state.occupies()).then_some(terms.reserved_at_ms + 5);
+        log.orders.insert(order_id, LogOrder { terms: terms.clone(), state, ended_ms, paid: None });
+        view.orders.insert(order_id, ViewOrder { terms: terms.clone(), state });
+        let mut row = |reason: &str, delta| {
+            view.ledger.push(LedgerRow { order_id, sku_id: terms.sku_id, reason: reason.into(), delta });
+        };
+        row("RESERVED", -units);
+        if state == State::Expired {
+            row("EXPIRED", units);
+            return;
+        }
+        let stock = gate.as_mut().unwrap().stocks.get_mut(&terms.sku_id).unwrap();
+        stock.held += units;
+        stock.available -= units;
+        stock.holds.insert(order_id, terms.quantity);
+        *stock.buyers.entry(terms.user_id).or_default() += terms.quantity;
+    }
+
+    fn judge(&self) -> Verdict {
+        judge(&self.run, &self.stores, 0)
+    }
+
+    #[track_caller]
+    fn finds(&self, kind: Kind, count: u64) {
+        let verdict = self.judge();
+        assert_eq!((verdict.count(kind), verdict.outcome), (count, Outcome::Broken), "{kind:?}: {verdict:#?}");
+        assert!(verdict.findings.iter().any(|finding| finding.kind == kind), "{verdict:#?}");
+    }
 }
 
 #[test]
 fn a_clean_run_is_clean() {
-    let finished = finished(3);
-    let rows: Vec<_> = finished.told.iter().map(row).collect();
-    let verdict = verdict(&finished, &rows, 3, 3);
-    assert!(verdict.clean, "{verdict:?}");
-    assert_eq!((verdict.capacity, verdict.told, verdict.in_mysql), (3, 3, 3));
+    let verdict = World::honest(3, 3).judge();
+    assert_eq!((verdict.outcome, &verdict.findings, &verdict.remarks), (Outcome::Clean, &vec![], &vec![]));
+    assert_eq!((verdict.capacity, verdict.told), (Some(3), 3));
+    assert_eq!((verdict.in_log, verdict.in_mysql, verdict.in_redis), (Some(3), Some(3), Some(3)));
+    assert_eq!((verdict.judged.len(), verdict.counts.len()), (Kind::ALL.len(), Kind::ALL.len()));
 }
 
 #[test]
-fn an_oversell_is_found_whether_or_not_mysql_has_it() {
-    let finished = finished(3);
-    let rows: Vec<_> = finished.told.iter().map(row).collect();
-    assert_eq!(verdict(&finished, &rows, 2, 3).oversold, 1);
-    let lost_too = verdict(&finished, &rows[..2], 2, 2);
-    assert_eq!((lost_too.oversold, lost_too.lost), (1, 1));
-    // Others have bought before this run.
-    assert_eq!(verdict(&finished, &rows, 10, 11).oversold, 1);
+fn an_oversell_is_found_whether_or_not_the_stores_have_it() {
+    World::honest(3, 2).finds(Kind::Oversold, 1);
+    let mut told_and_forgotten = World::honest(2, 2);
+    told_and_forgotten.run.told.push(told(9));
+    told_and_forgotten.finds(Kind::Oversold, 1);
+    told_and_forgotten.finds(Kind::Lost, 1);
 }
 
 #[test]
-fn a_lost_win_is_a_breach_only_after_the_wait() {
-    let finished = finished(2);
-    let mut judge = Judge::new(&finished);
-    judge.see(&row(&finished.told[0]));
-    assert_eq!(judge.missing(), 1);
-    let cut_short = judge.finish(&stock(5, 1), false, 0);
-    assert_eq!((cut_short.lost, cut_short.is_breach(), cut_short.clean), (1, false, false));
-    let waited = verdict(&finished, &[row(&finished.told[0])], 5, 1);
-    assert!(waited.is_breach() && waited.findings[0].kind == "LOST");
+fn a_win_that_a_store_does_not_have_is_lost() {
+    let mut no_log = World::honest(2, 5);
+    no_log.stores.log.orders.remove(&100);
+    no_log.finds(Kind::Lost, 1);
+    let mut no_row = World::honest(2, 5);
+    no_row.stores.view.orders.remove(&100);
+    no_row.finds(Kind::Lost, 1);
+    let mut another = World::honest(2, 5);
+    another.run.told[0].quantity = 2;
+    another.finds(Kind::Lost, 1);
+}
+
+#[test]
+fn a_missing_row_is_a_breach_only_after_the_wait() {
+    let mut world = World::honest(2, 5);
+    world.stores.view.orders.remove(&100);
+    world.stores.is_settled = false;
+    let verdict = world.judge();
+    assert_eq!((verdict.outcome, verdict.count(Kind::Lost)), (Outcome::Open, 0), "{verdict:#?}");
+    assert!(!verdict.judged.contains(&Kind::Stuck) && verdict.remarks.len() == 1, "{verdict:#?}");
+    // An event that the log does not have will not come.
+    world.stores.log.orders.remove(&100);
+    world.finds(Kind::Lost, 1);
+}
+
+#[test]
+fn a_unit_that_redis_keeps_to_itself_is_stuck() {
+    let mut kept = World::honest(2, 5);
+    kept.stores.gate.as_mut().unwrap().stocks.get_mut(&1).unwrap().available -= 1;
+    kept.finds(Kind::Stuck, 1);
+    // Others are buying: then nothing can be said.
+    kept.stores.is_still = false;
+    assert_eq!(kept.judge().outcome, Outcome::Open);
+    let mut behind = World::honest(2, 5);
+    behind.stores.log.ends.insert(0, 2);
+    behind.finds(Kind::Stuck, 1);
+}
+
+#[test]
+fn a_broken_cap_is_named() {
+    let mut world = World::honest(3, 5);
+    world.stores.view.skus.get_mut(&1).unwrap().per_user = 0;
+    world.finds(Kind::CapBroken, 3);
 }
 
 #[test]
 fn duplicates_of_every_kind_are_found() {
-    // MySQL: a second order under a told key, and two under one untold key.
-    let mut run = finished(1);
-    run.doubts = vec![Doubt { user_id: KEY + 9, key: KEY + 9, sku_id: 1, refused: None }];
-    let second = AuditedOrder { order_id: 999, ..row(&run.told[0]) };
-    let untold = row(&told(9));
-    let untold_again = AuditedOrder { order_id: 998, ..untold.clone() };
-    let found = verdict(&run, &[row(&run.told[0]), second, untold, untold_again], 10, 4);
-    assert_eq!((found.duplicate, found.unannounced, found.phantom), (2, 1, 0));
-    // Told: one order for two keys, and two orders for one key.
-    let mut run = finished(2);
-    run.told[1].order_id = run.told[0].order_id;
-    run.conflicts = vec![Conflict { first: run.told[0], second: Some((7, 8)), code: Code::Won }];
-    assert_eq!(Judge::new(&run).verdict.duplicate, 2);
+    let mut second = World::honest(1, 10);
+    second.store(&terms(&told(0)), 999, State::Reserved);
+    second.finds(Kind::Duplicate, 1);
+    let mut one_order = World::honest(2, 10);
+    one_order.run.told[1].order_id = one_order.run.told[0].order_id;
+    one_order.finds(Kind::Duplicate, 1);
+    let mut two_answers = World::honest(1, 10);
+    let conflict = Conflict { first: two_answers.run.told[0], second: Some((7, 8)), code: Code::Won };
+    two_answers.run.conflicts = vec![conflict];
+    two_answers.finds(Kind::Duplicate, 1);
 }
 
 #[test]
-fn other_broken_promises_are_named() {
-    let mut run = finished(1);
-    run.conflicts = vec![Conflict { first: run.told[0], second: None, code: Code::SoldOut }];
-    let wrong = AuditedOrder { quantity: 2, ..row(&run.told[0]) };
-    let phantom = row(&told(5));
-    let expired = AuditedOrder { state: OrderState::Expired, ..row(&told(6)) };
-    let found = verdict(&run, &[wrong, phantom, expired], 10, 3);
-    assert_eq!((found.mismatched, found.contradicted, found.phantom, found.unannounced), (1, 1, 1, 1));
-    assert!(found.is_breach());
+fn a_key_with_two_answers_and_an_order_that_was_refused() {
+    let mut world = World::honest(1, 10);
+    world.run.conflicts = vec![Conflict { first: world.run.told[0], second: None, code: Code::SoldOut }];
+    world.finds(Kind::Contradicted, 1);
+    let mut phantom = World::honest(1, 10);
+    phantom.store(&terms(&told(5)), 105, State::Reserved);
+    phantom.finds(Kind::Phantom, 1);
+    // It is none if its buyer does not know, or if it has ended.
+    phantom.run.doubts = vec![Doubt { user_id: KEY + 5, key: KEY + 5, sku_id: 1, refused: None }];
+    phantom.store(&terms(&told(6)), 106, State::Expired);
+    assert_eq!((phantom.judge().outcome, phantom.judge().unannounced), (Outcome::Clean, 2));
+}
+
+#[test]
+fn what_was_told_about_paying_must_be_so() {
+    let ending = |told| Ending { order_id: 100, key: KEY, pays: true, asked_us: 1, told: Some(told), told_us: 2 };
+    let mut world = World::honest(1, 10);
+    world.run.endings = vec![ending(Ended::Refused)];
+    assert_eq!(world.judge().outcome, Outcome::Clean);
+    world.run.endings = vec![ending(Ended::Paid(100))];
+    world.finds(Kind::Lost, 1);
+    world.run.endings = vec![Ending { pays: false, ..ending(Ended::Cancelled) }];
+    world.finds(Kind::Lost, 1);
+    world.run.endings = vec![ending(Ended::Refund)];
+    world.finds(Kind::Diverged, 1);
+}
+
+#[test]
+fn orders_of_others_are_not_judged() {
+    let mut world = World::honest(1, 10);
+    let stranger = Told { user_id: 7, ..told(3) };
+    world.store(&terms(&stranger), 103, State::Reserved);
+    assert_eq!(world.judge().outcome, Outcome::Clean, "{:#?}", world.judge());
+    world.stores.view.ledger.clear();
+    world.finds(Kind::Diverged, 2);
 }
 
 #[test]
 fn an_unknown_sku_has_nothing_to_sell() {
-    let run = finished(1);
-    let mut judge = Judge::new(&run);
-    judge.see(&row(&run.told[0]));
-    // The row is there, so it is live, but no stock row says so.
-    let found = judge.finish(&[], true, 0);
-    assert_eq!((found.capacity, found.oversold), (0, 1));
+    let mut world = World::honest(1, 10);
+    world.stores.view.skus.clear();
+    world.finds(Kind::Oversold, 1);
+}
+
+#[test]
+fn without_stores_an_oversell_is_still_seen() {
+    let run = World::honest(3, 3).run;
+    let on_sale =
+        |capacity| vec![SkuOnSale { sku_id: 1, name: String::new(), capacity, available: None, price_minor: None }];
+    let clean = judge_alone(&run, &on_sale(Some(3)), "no stores".into());
+    assert_eq!((clean.outcome, clean.basis), (Outcome::Clean, Basis::ToldAlone));
+    assert!(!clean.judged.contains(&Kind::Lost));
+    let broken = judge_alone(&run, &on_sale(Some(2)), String::new());
+    assert_eq!((broken.outcome, broken.count(Kind::Oversold)), (Outcome::Broken, 1));
+    // A unit that came back may be sold again: by a cancellation, or when the hold has ended.
+    let mut resold = run.clone();
+    let cancelled = Ending { order_id: 100, key: KEY, pays: false, asked_us: 500, told: None, told_us: 600 };
+    resold.endings = vec![cancelled];
+    assert_eq!(judge_alone(&resold, &on_sale(Some(2)), String::new()).outcome, Outcome::Clean);
+    let mut later = run.clone();
+    later.told[2].answered_us = 950_000_000;
+    assert_eq!(judge_alone(&later, &on_sale(Some(2)), String::new()).outcome, Outcome::Clean);
+    later.endings = vec![Ending { pays: true, told: Some(Ended::Paid(100)), ..cancelled }];
+    later.endings.push(Ending { order_id: 101, ..later.endings[0] });
+    later.endings[1].told = Some(Ended::Paid(101));
+    assert_eq!(judge_alone(&later, &on_sale(Some(2)), String::new()).outcome, Outcome::Broken, "paid is for ever");
+    let unknown = judge_alone(&run, &on_sale(None), String::new());
+    assert_eq!((unknown.outcome, unknown.judged.contains(&Kind::Oversold)), (Outcome::Open, false));
 }

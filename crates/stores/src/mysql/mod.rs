@@ -4,7 +4,6 @@
 //! orders are what the log says. Promise kept: the same statements run unchanged on MySQL 8.4 and MariaDB 10.11, in
 //! strict mode, in UTC, at READ COMMITTED.
 
-pub mod audit;
 pub mod author;
 pub mod changes;
 pub mod daemons;

@@ -1,0 +1,300 @@
+//! Comparing a run with an earlier one, with a rule for what is noise.
+//!
+//! The rule: a figure is worse only if it is worse than the baseline by more than the bound **and** by more than the figure
+//! wavers within the runs themselves. It wavers by the distance of the quartiles of its one-second slices, as a share of their
+//! median, in whichever run it wavers more. A run with too few slices to show that counts as wavering by a quarter. A percentile beyond
+//! which fewer than ten samples lie is not compared, nor are runs of another scenario or machine.
+
+use std::{fs, path::Path};
+
+use flash_loadgen::{EndReason, Host, Moment, Report, Spread};
+use serde::{Deserialize, Serialize};
+
+use super::metric::{self, Better, Metric, Unit};
+use crate::{exit::Exit, report::Failure};
+
+/// The bound where none was given, in per cent.
+const USUAL_BOUND_PERCENT: f64 = 10.0;
+/// Fewer slices than this say nothing about noise.
+const SLICES_MIN: usize = 4;
+/// What a figure without enough slices wavers by, in per cent.
+const UNKNOWN_NOISE_PERCENT: f64 = 25.0;
+/// Shares near 0 have no relative change: they are worse from this difference on.
+const SHARE_FROM: f64 = 0.001;
+/// Memory sizes of the same machine differ by a little from boot to boot.
+const SAME_MEMORY: f64 = 0.05;
+
+/// What is compared. Extremes (p99.9, max) are one or few samples and always noise.
+const COMPARED: [&str; 9] = [
+    "win.p50",
+    "win.p95",
+    "win.p99",
+    "sold_out.p50",
+    "sold_out.p99",
+    "rate.accepted",
+    "rate.sold_out",
+    "rate.requests",
+    "share.errors",
+];
+
+/// A run beside its baseline.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Comparison {
+    /// When the baseline ran, milliseconds since 1970.
+    pub(crate) baseline_started_at_ms: u64,
+    /// Why the two cannot be compared; then there are no figures.
+    pub(crate) refused: Option<String>,
+    /// From how many per cent on a figure is worse.
+    pub(crate) bound_percent: f64,
+    /// Figure by figure.
+    pub(crate) figures: Vec<Compared>,
+}
+
+/// How a figure has changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Change {
+    Worse,
+    Same,
+    Better,
+}
+
+/// One figure of both runs.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Compared {
+    /// Its name.
+    pub(crate) metric: String,
+    /// In the baseline; times in microseconds.
+    pub(crate) before: f64,
+    /// In this run.
+    pub(crate) now: f64,
+    /// Both for people.
+    pub(crate) shown: [String; 2],
+    /// By how many per cent it is worse; negative: better.
+    pub(crate) worse_percent: f64,
+    /// By how many per cent it wavers by itself.
+    pub(crate) noise_percent: f64,
+    /// What that means.
+    pub(crate) change: Change,
+}
+
+/// The part of a report that a baseline needs.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct Baseline {
+    /// The earlier run.
+    pub(crate) run: Report,
+}
+
+impl Baseline {
+    /// Reads the report of an earlier run.
+    pub(crate) fn read(path: &Path) -> Result<Self, Failure> {
+        let usage = |error: anyhow::Error| {
+            let error = error.context(format!("cannot use {} as a baseline", path.display()));
+            Failure::new(Exit::Usage, error).hint("flashctl loadtest --save-baseline FILE writes one")
+        };
+        let text = fs::read_to_string(path).map_err(|error| usage(error.into()))?;
+        let baseline: Self = serde_json::from_str(&text).map_err(|error| usage(error.into()))?;
+        match unusable(&baseline.run) {
+            Some(reason) => Err(usage(anyhow::anyhow!("that run {reason}"))),
+            None => Ok(baseline),
+        }
+    }
+
+    /// Compares a run with this one.
+    pub(crate) fn compare(&self, run: &Report, bound_percent: Option<f64>, any_host: bool) -> Comparison {
+        let bound_percent = bound_percent.unwrap_or(USUAL_BOUND_PERCENT);
+        let refused = self.why_not(run, any_host);
+        let metrics = COMPARED.iter().filter_map(|name| metric::find(name).ok());
+        let figures = if refused.is_some() {
+            Vec::new()
+        } else {
+            metrics.filter_map(|metric| compare(&metric, &self.run, run, bound_percent)).collect()
+        };
+        Comparison { baseline_started_at_ms: self.run.started_at_ms, refused, bound_percent, figures }
+    }
+
+    fn why_not(&self, run: &Report, any_host: bool) -> Option<String> {
+        let before = &self.run;
+        if let Some(reason) = unusable(run) {
+            return Some(format!("this run {reason}"));
+        }
+        let plan = |run: &Report| {
+            let shape = (run.scenario.clone(), run.schedule.clone(), run.pacing, run.planned_ms, run.quantity);
+            (shape, run.stages.clone(), run.skus.len())
+        };
+        if plan(before) != plan(run) {
+            return Some("the baseline ran another scenario or schedule".to_owned());
+        }
+        if !any_host && !same_machine(&before.host, &run.host) {
+            return Some("the baseline ran on another machine; --baseline-any-host compares all the same".to_owned());
+        }
+        None
+    }
+}
+
+impl Comparison {
+    /// Whether something is worse, or nothing could be said about it.
+    pub(crate) fn is_regression(&self) -> bool {
+        self.refused.is_some() || self.figures.iter().any(|figure| figure.change == Change::Worse)
+    }
+}
+
+/// Why a run is not worth comparing.
+pub(crate) fn unusable(run: &Report) -> Option<String> {
+    if !run.validity.valid {
+        return Some(format!("is invalid: {}", run.validity.reasons.join("; ")));
+    }
+    (run.ended == EndReason::Stopped).then(|| "was ended early".to_owned())
+}
+
+fn same_machine(a: &Host, b: &Host) -> bool {
+    let (small, large) = (a.memory_bytes.min(b.memory_bytes) as f64, a.memory_bytes.max(b.memory_bytes) as f64);
+    (&a.cpu, a.cores) == (&b.cpu, b.cores) && large - small <= large * SAME_MEMORY
+}
+
+fn compare(metric: &Metric, before: &Report, now: &Report, bound_percent: f64) -> Option<Compared> {
+    if !(metric.is_solid(before) && metric.is_solid(now)) {
+        return None;
+    }
+    let (old, new) = (metric.read(before)?, metric.read(now)?);
+    let more = match metric.better {
+        Better::Lower => new - old,
+        Better::Higher => old - new,
+    };
+    let worse_percent = if old == 0.0 { 0.0 } else { more / old * 100.0 };
+    let noise_percent = noise(metric, before).max(noise(metric, now));
+    let change = if metric.unit == Unit::Share {
+        let from = SHARE_FROM.max(old * bound_percent / 100.0);
+        change(more, from)
+    } else {
+        change(worse_percent, bound_percent.max(noise_percent))
+    };
+    Some(Compared {
+        metric: metric.name(),
+        before: old,
+        now: new,
+        shown: [old, new].map(|value| metric.unit.text(value)),
+        worse_percent,
+        noise_percent,
+        change,
+    })
+}
+
+fn change(worse_by: f64, from: f64) -> Change {
+    if worse_by > from {
+        Change::Worse
+    } else if worse_by < -from {
+        Change::Better
+    } else {
+        Change::Same
+    }
+}
+
+/// By how many per cent a figure wavers from slice to slice.
+fn noise(metric: &Metric, run: &Report) -> f64 {
+    let name = metric.name();
+    let latency = |slice: &Moment| if name.starts_with("win") { slice.win_latency } else { slice.latency };
+    let point = |spread: Spread| match name.rsplit('.').next() {
+        Some("p50") => spread.p50_us,
+        Some("p95") => spread.p95_us,
+        _ => spread.p99_us,
+    };
+    let value = |slice: &Moment| match metric.unit {
+        Unit::Time => Some(latency(slice)).filter(|spread| spread.count > 0).map(point),
+        _ => Some(match name.as_str() {
+            "rate.accepted" => slice.wins,
+            "rate.sold_out" => slice.sold_out,
+            _ => slice.wins + slice.sold_out + slice.refusals + slice.errors,
+        })
+        .filter(|count| *count > 0),
+    };
+    if metric.unit == Unit::Share {
+        return 0.0;
+    }
+    // The first and the last slice are not whole.
+    let whole = run.timeline.get(1..run.timeline.len().saturating_sub(1)).unwrap_or_default();
+    let mut values: Vec<u64> = whole.iter().filter_map(value).collect();
+    if values.len() < SLICES_MIN {
+        return UNKNOWN_NOISE_PERCENT;
+    }
+    values.sort_unstable();
+    let at = |quarter: usize| values[(values.len() - 1) * quarter / 4] as f64;
+    (at(3) - at(1)) / at(2).max(1.0) * 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use flash_loadgen::{Latencies, Latency};
+
+    use super::*;
+
+    /// A run whose wins took `p99` in all, and in its slices what `slices` says.
+    fn run(p99: u64, slices: &[u64]) -> Report {
+        let wins = Latency { count: 10_000, p50_us: p99, p95_us: p99, p99_us: p99, ..Latency::default() };
+        let slice = |p99: &u64| {
+            let spread = Spread { count: 10, p50_us: *p99, p95_us: *p99, p99_us: *p99, max_us: *p99 };
+            Moment { wins: 10, win_latency: spread, latency: spread, ..Moment::default() }
+        };
+        let ends = [Moment::default()];
+        let timeline = ends.iter().copied().chain(slices.iter().map(slice)).chain(ends).collect();
+        Report { latency: Latencies { wins, ..Latencies::default() }, wins: 100, timeline, ..Report::default() }
+    }
+
+    fn change_of(before: Report, now: &Report) -> Change {
+        let comparison = Baseline { run: before }.compare(now, None, false);
+        assert_eq!(comparison.refused, None);
+        comparison.figures.iter().find(|figure| figure.metric == "win.p99").unwrap().change
+    }
+
+    #[test]
+    fn worse_is_more_than_the_bound_and_more_than_the_noise() {
+        let calm = [1_000; 8];
+        assert_eq!(change_of(run(1_000, &calm), &run(1_300, &calm)), Change::Worse);
+        assert_eq!(change_of(run(1_000, &calm), &run(1_050, &calm)), Change::Same, "within the bound");
+        assert_eq!(change_of(run(1_000, &calm), &run(700, &calm)), Change::Better);
+        let wild = [500, 800, 900, 1_000, 1_100, 1_300, 1_600, 2_000];
+        assert_eq!(change_of(run(1_000, &calm), &run(1_300, &wild)), Change::Same, "within the noise of one of them");
+        assert_eq!(change_of(run(1_000, &wild), &run(3_000, &calm)), Change::Worse);
+        assert_eq!(change_of(run(1_000, &[1_000]), &run(1_200, &[1_000])), Change::Same, "too short to tell");
+    }
+
+    #[test]
+    fn a_percentile_of_few_samples_is_not_compared() {
+        let mut few = run(1_000, &[1_000; 8]);
+        few.latency.wins.count = 200;
+        let comparison = Baseline { run: few.clone() }.compare(&few, None, false);
+        let compared: Vec<&str> = comparison.figures.iter().map(|figure| figure.metric.as_str()).collect();
+        assert!(compared.contains(&"win.p95") && !compared.contains(&"win.p99"), "{compared:?}");
+    }
+
+    #[test]
+    fn errors_are_worse_from_a_tenth_of_a_per_cent() {
+        let with_errors = |count| {
+            let mut run = run(1_000, &[1_000; 8]);
+            run.outcomes = [("won".to_owned(), 10_000 - count)].into();
+            run.outcomes.insert("time-out".to_owned(), count);
+            run.latency.errors.count = count;
+            run
+        };
+        let change = |now| {
+            let comparison = Baseline { run: with_errors(0) }.compare(&with_errors(now), None, false);
+            comparison.figures.iter().find(|figure| figure.metric == "share.errors").unwrap().change
+        };
+        assert_eq!((change(5), change(50)), (Change::Same, Change::Worse));
+    }
+
+    #[test]
+    fn other_runs_and_machines_are_refused() {
+        let now = run(1_000, &[1_000; 8]);
+        let refused = |before: Report, any_host| Baseline { run: before }.compare(&now, None, any_host).refused;
+        let other_plan = Report { planned_ms: 7, ..now.clone() };
+        assert!(refused(other_plan, true).unwrap().contains("scenario"));
+        let other_host = Report { host: Host { cores: 64, ..Host::default() }, ..now.clone() };
+        assert!(refused(other_host.clone(), false).unwrap().contains("--baseline-any-host"));
+        assert_eq!(refused(other_host, true), None);
+        let mut ended = now.clone();
+        ended.ended = EndReason::Stopped;
+        let comparison = Baseline { run: now }.compare(&ended, None, false);
+        assert!(comparison.refused.is_some() && comparison.is_regression());
+    }
+}

@@ -1,0 +1,184 @@
+//! Which curves a run has.
+
+use flash_core::stats::Histogram;
+use flash_loadgen::{Moment, Pacing, Report, Spread};
+
+use super::axis::{Axis, Scale};
+use super::chart::{Chart, Line};
+use crate::commands::loadtest::micros;
+use crate::table::grouped;
+
+/// Most SKUs with a stock curve of their own: as many as can be told apart.
+const SKU_LINES: usize = 5;
+/// Points of a percentile curve.
+const PERCENTILES: u32 = 160;
+/// Where a percentile curve ends: 1 in a hundred thousand.
+const FINEST: f64 = 5.0;
+const CLASSES: [&str; 6] = ["l1", "l2", "l3", "l4", "l5", "l6"];
+
+/// Every chart of a run; those without anything to draw vanish by themselves.
+pub(super) fn all(run: &Report, baseline: Option<&Report>) -> Vec<Chart> {
+    vec![latency_over_time(run), percentiles(run, baseline), outcomes(run), stock(run)]
+}
+
+fn seconds(label: &'static str) -> Axis {
+    Axis { label, scale: Scale::Linear, text: |s| format!("{}", (s * 10.0).round() / 10.0) }
+}
+
+fn time(label: &'static str) -> Axis {
+    Axis { label, scale: Scale::Log, text: |us| micros(whole(us)) }
+}
+
+/// A line over the slices of a run.
+fn over_time(run: &Report, name: &str, class: &'static str, value: impl Fn(&Moment) -> Option<u64>) -> Line {
+    let at = |slice: &Moment| slice.at_ms as f64 / 1_000.0;
+    let points = run.timeline.iter().map(|slice| (at(slice), value(slice).map(|value| value as f64)));
+    Line { name: name.to_owned(), class, points: points.collect() }
+}
+
+/// When everything was gone.
+fn marks(run: &Report) -> Vec<(f64, String)> {
+    let at = run.throughput.stock_lasted_ms as f64 / 1_000.0;
+    if run.throughput.sold_out { vec![(at, "sold out".to_owned())] } else { Vec::new() }
+}
+
+fn latency_over_time(run: &Report) -> Chart {
+    let some = |spread: Spread, point: fn(Spread) -> u64| (spread.count > 0).then(|| point(spread));
+    let open = run.pacing == Pacing::Open;
+    let from = if open { "counted from the intended start" } else { "as each buyer got round to asking" };
+    let mut lines = vec![
+        over_time(run, "p50", "l3", |slice| some(slice.latency, |spread| spread.p50_us)),
+        over_time(run, "p99", "l1", |slice| some(slice.latency, |spread| spread.p99_us)),
+        over_time(run, "slowest", "l6", |slice| some(slice.latency, |spread| spread.max_us)),
+    ];
+    if open {
+        lines.push(over_time(run, "p99 of one request", "l2", |slice| some(slice.service, |spread| spread.p99_us)));
+    }
+    let all = run.timeline.iter().filter(|slice| slice.latency.count > 0).map(|slice| slice.latency.p99_us);
+    let (low, high) = (all.clone().min().unwrap_or(0), all.max().unwrap_or(0));
+    Chart {
+        id: "latency-over-time",
+        title: "Latency over time",
+        words: format!(
+            "Latency of all answers, {from}, slice by slice on a logarithmic axis. The 99th percentile lies between {} and {}.",
+            micros(low),
+            micros(high)
+        ),
+        x: seconds("seconds since the start"),
+        y: time("latency"),
+        lines,
+        marks: marks(run),
+    }
+}
+
+fn percentiles(run: &Report, baseline: Option<&Report>) -> Chart {
+    let (latency, service) = (&run.latency_histograms, &run.service_histograms);
+    let mut lines = vec![
+        curve("wins", "l1", &latency.wins),
+        curve("wins, one request", "l2", &service.wins),
+        curve("sold out", "l3", &latency.sold_out),
+        curve("sold out, one request", "l4", &service.sold_out),
+    ];
+    if let Some(baseline) = baseline {
+        lines.push(curve("wins of the baseline", "l5", &baseline.latency_histograms.wins));
+        lines.push(curve("sold out of the baseline", "l6", &baseline.latency_histograms.sold_out));
+    }
+    lines.retain(|line| !line.points.is_empty());
+    let wins = &run.latency.wins;
+    Chart {
+        id: "percentiles",
+        title: "Latency by percentile",
+        words: format!(
+            "How long the given share of buyers waited at most; both axes logarithmic, so that the slowest few have room. \
+             Wins: half within {}, 99 % within {}, the slowest {}.",
+            micros(wins.p50_us),
+            micros(wins.p99_us),
+            micros(wins.max_us)
+        ),
+        // One in how many is slower: 2 is the median, 100 the 99th percentile.
+        x: Axis { label: "percentile", scale: Scale::Log, text: percentile },
+        y: time("latency"),
+        lines,
+        marks: Vec::new(),
+    }
+}
+
+/// `1 in 100 is slower` as a percentile.
+fn percentile(one_in: f64) -> String {
+    let percent = 100.0 - 100.0 / one_in;
+    let digits = if one_in > 100.5 { one_in.log10().ceil() - 2.0 } else { 0.0 };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 5")]
+    let digits = digits as usize;
+    format!("{percent:.digits$} %")
+}
+
+/// One distribution from the median outwards, as far as there are samples.
+fn curve(name: &str, class: &'static str, histogram: &Histogram) -> Line {
+    let count = histogram.count() as f64;
+    let points = (0..=PERCENTILES).map(|step| 10_f64.powf(FINEST * f64::from(step) / f64::from(PERCENTILES)));
+    let points = points.filter(|one_in| *one_in <= count);
+    let at = |one_in: f64| histogram.quantile_us(1.0 - 1.0 / one_in).map(|us| us.max(1) as f64);
+    Line { name: name.to_owned(), class, points: points.map(|one_in| (one_in, at(one_in))).collect() }
+}
+
+fn outcomes(run: &Report) -> Chart {
+    // Per second, whatever the length of a slice.
+    let per_s = |count: u64| Some(count * 1_000 / run.slice_ms.max(1));
+    let mut lines = vec![
+        over_time(run, "accepted", "l1", |slice| per_s(slice.wins)),
+        over_time(run, "sold out", "l3", |slice| per_s(slice.sold_out)),
+        over_time(run, "refused", "l4", |slice| per_s(slice.refusals)),
+        over_time(run, "errors", "l2", |slice| per_s(slice.errors)),
+    ];
+    if run.pacing == Pacing::Open {
+        lines.push(over_time(run, "arrivals by schedule", "l6", |slice| per_s(slice.due)));
+    }
+    let (wins, seconds_of_stock) = (run.wins, run.throughput.stock_lasted_ms as f64 / 1_000.0);
+    Chart {
+        id: "outcomes",
+        title: "Answers over time",
+        words: format!(
+            "Answers per second by their kind. {} purchases were accepted, in {seconds_of_stock:.2} s while there was stock.",
+            grouped(wins)
+        ),
+        x: seconds("seconds since the start"),
+        y: Axis { label: "per second", scale: Scale::Linear, text: |value| grouped(whole(value)) },
+        lines,
+        marks: marks(run),
+    }
+}
+
+fn stock(run: &Report) -> Chart {
+    let line = |name: String, class, value: &dyn Fn(&flash_loadgen::StockPoint) -> Option<u64>| {
+        let points = run.stock.iter().map(|point| (point.at_ms as f64 / 1_000.0, value(point).map(|n| n as f64)));
+        Line { name, class, points: points.collect() }
+    };
+    let mut lines = vec![line("all SKUs".to_owned(), CLASSES[0], &|point| point.available)];
+    if run.skus.len() > 1 {
+        for (index, sku) in run.skus.iter().enumerate().take(SKU_LINES) {
+            let of_sku = move |point: &flash_loadgen::StockPoint| point.by_sku.get(index).copied().flatten();
+            lines.push(line(format!("SKU {}", sku.sku_id), CLASSES[index + 1], &of_sku));
+        }
+    }
+    let known = || run.stock.iter().filter_map(|point| point.available);
+    let (first, last) = (known().next().unwrap_or(0), known().next_back().unwrap_or(0));
+    Chart {
+        id: "stock",
+        title: "Stock",
+        words: format!(
+            "Units available, as the catalogue told anybody who asked: {} at first, {} in the end.",
+            grouped(first),
+            grouped(last)
+        ),
+        x: seconds("seconds since the start"),
+        y: Axis { label: "units", scale: Scale::Linear, text: |value| grouped(whole(value)) },
+        lines,
+        marks: marks(run),
+    }
+}
+
+fn whole(value: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "axis values are not negative")]
+    let whole = value.round() as u64;
+    whole
+}

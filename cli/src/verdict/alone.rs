@@ -1,0 +1,118 @@
+//! What follows from what was told alone: a server can contradict itself, and it can give away more than it says it has.
+//!
+//! Never looks into a store, so it judges any server that speaks the purchase API. It cannot see what was lost, what is stuck,
+//! or what an order became; a verdict on this basis says so.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use flash_loadgen::{Ended, Finished, SkuOnSale, key_text};
+
+use super::{Basis, Findings, Kind, SkuVerdict, Verdict};
+
+/// How far the server's clock may be from ours: a hold may have ended by this much earlier than it says.
+const CLOCK_SKEW_US: u64 = 5_000_000;
+
+/// Judges one run by what was told. `catalog` is what was on sale before it; `remark` says why nothing else was asked.
+pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: String) -> Verdict {
+    let mut findings = Findings::default();
+    contradictions(finished, &mut findings);
+    let capacities: HashMap<u64, u64> = catalog.iter().filter_map(|sku| Some((sku.sku_id, sku.capacity?))).collect();
+    let peaks = peaks(finished);
+    let balance = |sku_id: u64| {
+        let (told, at_once) = peaks.get(&sku_id).copied().unwrap_or_default();
+        let capacity = capacities.get(&sku_id).copied();
+        let oversold = capacity.map_or(0, |capacity| at_once.saturating_sub(capacity));
+        SkuVerdict { sku_id: sku_id.to_string(), capacity, told, oversold, ..SkuVerdict::default() }
+    };
+    let skus: Vec<SkuVerdict> = finished.report.skus.iter().map(|share| balance(share.sku_id)).collect();
+    for sku in skus.iter().filter(|sku| sku.oversold > 0) {
+        let (capacity, at_once) = (sku.capacity.unwrap_or(0), sku.capacity.unwrap_or(0) + sku.oversold);
+        let detail =
+            format!("SKU {}: buyers were told {at_once} units at once, the server says {capacity}", sku.sku_id);
+        findings.add(Kind::Oversold, None, detail);
+    }
+    let unknown = skus.iter().filter(|sku| sku.capacity.is_none()).count();
+    let mut remarks = vec![remark];
+    if unknown > 0 {
+        remarks.push(format!("the server does not say how many units {unknown} of the SKUs have"));
+    }
+    let mut judged = [Kind::Duplicate, Kind::Contradicted].to_vec();
+    judged.extend((unknown == 0).then_some(Kind::Oversold));
+    let mut verdict = Verdict {
+        basis: Basis::ToldAlone,
+        settled: true,
+        remarks,
+        judged: judged.into_iter().collect(),
+        capacity: skus.iter().map(|sku| sku.capacity).sum(),
+        told: skus.iter().map(|sku| sku.told).sum(),
+        skus,
+        ..Verdict::default()
+    };
+    findings.close(&mut verdict, unknown == 0);
+    verdict
+}
+
+/// Per SKU: units told in all, and the most at one instant. A unit is taken from the answer on, until its buyer asked for the
+/// order to be cancelled or the hold had ended by what the server said – unless it was to be paid, which keeps it for ever.
+fn peaks(finished: &Finished) -> BTreeMap<u64, (u64, u64)> {
+    let start_ms = finished.report.started_at_ms;
+    let mut ends: HashMap<u64, u64> = HashMap::new();
+    let mut paid: HashSet<u64> = HashSet::new();
+    for ending in &finished.endings {
+        match ending.told {
+            Some(Ended::Paid(order)) => _ = paid.insert(order),
+            _ if !ending.pays => _ = ends.insert(ending.order_id, ending.asked_us),
+            _ => {}
+        }
+    }
+    let mut steps: Vec<(u64, u64, bool, u64)> = Vec::with_capacity(finished.told.len() * 2);
+    for told in &finished.told {
+        let (from_us, units) = (told.answered_us, u64::from(told.quantity));
+        steps.push((told.sku_id, from_us, true, units));
+        // A hold that had ended before it was told is no end but nonsense.
+        let expires_us = told.expires_at_ms.saturating_sub(start_ms).saturating_mul(1_000);
+        let expires = (expires_us > from_us).then_some(expires_us.saturating_sub(CLOCK_SKEW_US).max(from_us + 1));
+        let end = ends.get(&told.order_id).copied().into_iter().chain(expires).min();
+        steps.extend(end.filter(|_| !paid.contains(&told.order_id)).map(|at| (told.sku_id, at, false, units)));
+    }
+    // In the same microsecond units come back before they are given away again.
+    steps.sort_by_key(|(sku, at, begins, _)| (*sku, *at, *begins));
+    let mut peaks: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    let (mut of_sku, mut taken) = (0, 0_u64);
+    for (sku, _, begins, units) in steps {
+        if sku != of_sku {
+            (of_sku, taken) = (sku, 0);
+        }
+        taken = if begins { taken + units } else { taken.saturating_sub(units) };
+        let (told, most) = peaks.entry(sku).or_default();
+        *told += if begins { units } else { 0 };
+        *most = (*most).max(taken);
+    }
+    peaks
+}
+
+/// Where what was told contradicts itself.
+pub(super) fn contradictions(finished: &Finished, findings: &mut Findings) {
+    let mut by_order: HashMap<u64, u64> = HashMap::with_capacity(finished.told.len());
+    for told in &finished.told {
+        if by_order.insert(told.order_id, told.key).is_some_and(|key| key != told.key) {
+            findings.add(
+                Kind::Duplicate,
+                Some(told.order_id),
+                format!("order {} was told for two keys", told.order_id),
+            );
+        }
+    }
+    for conflict in &finished.conflicts {
+        let (key, first) = (key_text(conflict.first.key), conflict.first.order_id);
+        match conflict.second {
+            Some((second, _)) => {
+                findings.add(Kind::Duplicate, Some(first), format!("key {key} was told orders {first} and {second}"));
+            }
+            None => {
+                let detail = format!("key {key} was told order {first} and then {}", conflict.code.name());
+                findings.add(Kind::Contradicted, Some(first), detail);
+            }
+        }
+    }
+}
