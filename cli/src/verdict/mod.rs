@@ -7,7 +7,7 @@
 //! | module | does |
 //! |---|---|
 //! | [`places`] | where the stores are, and whether they answer |
-//! | [`settle`] | waits for the drain and reads the testimonies |
+//! | [`mod@settle`] | waits for the drain and reads the testimonies |
 //! | [`judge`] | pure: told and testimonies in, findings out |
 //! | [`alone`] | pure: what follows from what was told alone, for a server whose stores are out of reach |
 //!
