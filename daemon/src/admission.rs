@@ -51,6 +51,11 @@ impl Admission {
         self.in_flight.load(Ordering::Acquire)
     }
 
+    /// Most of them.
+    pub(crate) fn in_flight_max(&self) -> usize {
+        self.in_flight_max
+    }
+
     /// Refuses everything from now on: the daemon is stopping.
     pub(crate) fn drain(&self) {
         self.draining.store(true, Ordering::Relaxed);

@@ -10,17 +10,17 @@ use crate::fenced::Fenced;
 use crate::http::problem;
 use crate::latch::Latch;
 use crate::lease::Lease;
-use crate::meters::Meters;
+use crate::meters::{Came, Decided, Meters, Wish};
 use crate::record::{Win, record_all};
-use crate::selling::Selling;
+use crate::selling::{Mark, Selling};
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::limits::{LANE_BATCH_MAX, LANE_QUEUE_MAX};
 use flash_core::outcome::{Refusal, SoldOut};
 use flash_core::stock::{Ask, Counters, Decision, Receipt};
 use flash_stores::kafka::producer::Recorder;
 use flash_stores::redis::{Batch, Fence, Gate, Reserved, SkuKeys, StockError};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 
@@ -91,7 +91,54 @@ struct Shared {
     price_minor: AtomicU64,
     opens_at_ms: AtomicU64,
     latch: Latch,
-    seen: std::sync::Mutex<Option<Counters>>,
+    mark: Mark,
+    /// Counters, and when they were seen on the boot clock.
+    seen: Mutex<Option<(Counters, u64)>>,
+    attempts: AtomicU64,
+    wins: AtomicU64,
+    sold_out: AtomicU64,
+}
+
+/// What is counted of one SKU since its lane began.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct LaneCounts {
+    /// Purchases asked of this daemon.
+    pub(crate) attempts: u64,
+    /// Holds made through it.
+    pub(crate) wins: u64,
+    /// Sold-out answers, the latch's included.
+    pub(crate) sold_out: u64,
+}
+
+impl LaneCounts {
+    /// What was counted after an earlier look; everything, if the lane began anew.
+    pub(crate) fn since(&self, earlier: &Self) -> Self {
+        if self.attempts < earlier.attempts || self.wins < earlier.wins || self.sold_out < earlier.sold_out {
+            return *self;
+        }
+        Self {
+            attempts: self.attempts - earlier.attempts,
+            wins: self.wins - earlier.wins,
+            sold_out: self.sold_out - earlier.sold_out,
+        }
+    }
+
+    /// Adds what another one has counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.attempts += other.attempts;
+        self.wins += other.wins;
+        self.sold_out += other.sold_out;
+    }
+}
+
+impl Shared {
+    fn see(&self, counters: Counters) {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some((counters, boot_ms()));
+    }
+
+    fn last_seen(&self) -> Option<(Counters, u64)> {
+        *self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Lane {
@@ -103,7 +150,11 @@ impl Lane {
             price_minor: AtomicU64::new(price_minor),
             opens_at_ms: AtomicU64::new(opens_at_ms.unwrap_or(0)),
             latch: Latch::default(),
-            seen: std::sync::Mutex::new(None),
+            mark: Mark::default(),
+            seen: Mutex::new(None),
+            attempts: AtomicU64::new(0),
+            wins: AtomicU64::new(0),
+            sold_out: AtomicU64::new(0),
         });
         let keys = SkuKeys::new(deciders.gate.namespace(), sku_id);
         tokio::spawn(Task { deciders, keys, shared: Arc::clone(&shared) }.run(waiting));
@@ -112,8 +163,8 @@ impl Lane {
 
     /// Takes the definition's current price and opening time.
     pub(crate) fn update(&self, price_minor: u64, opens_at_ms: Option<u64>) {
-        self.shared.price_minor.store(price_minor, Ordering::Relaxed);
-        self.shared.opens_at_ms.store(opens_at_ms.unwrap_or(0), Ordering::Relaxed);
+        self.shared.price_minor.store(price_minor, Relaxed);
+        self.shared.opens_at_ms.store(opens_at_ms.unwrap_or(0), Relaxed);
     }
 
     /// The latch.
@@ -123,7 +174,35 @@ impl Lane {
 
     /// Counters as Redis last reported them to this daemon.
     pub(crate) fn seen(&self) -> Option<Counters> {
-        *self.shared.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        self.shared.last_seen().map(|(counters, _)| counters)
+    }
+
+    /// Age of these counters in milliseconds.
+    pub(crate) fn seen_ms_ago(&self) -> Option<u64> {
+        self.shared.last_seen().map(|(_, at_ms)| boot_ms().saturating_sub(at_ms))
+    }
+
+    /// Takes counters that somebody else has seen.
+    pub(crate) fn see(&self, counters: Counters) {
+        self.shared.see(counters);
+    }
+
+    /// Counts a purchase that was asked for.
+    pub(crate) fn asked(&self) {
+        self.shared.attempts.fetch_add(1, Relaxed);
+    }
+
+    /// Counts a purchase that the latch has answered.
+    pub(crate) fn latched_out(&self) {
+        self.shared.sold_out.fetch_add(1, Relaxed);
+    }
+
+    /// What is counted so far.
+    pub(crate) fn counts(&self) -> LaneCounts {
+        let Shared { attempts, wins, sold_out, .. } = &*self.shared;
+        // Attempts last: whoever won or lost has asked before.
+        let (wins, sold_out) = (wins.load(Relaxed), sold_out.load(Relaxed));
+        LaneCounts { attempts: attempts.load(Relaxed), wins, sold_out }
     }
 
     /// Purchases waiting in the queue.
@@ -161,12 +240,14 @@ impl Task {
             asks.clear();
             buyers.clear();
         }
+        self.deciders.selling.forget(self.shared.sku_id);
     }
 
     async fn decide(&self, asks: &mut Vec<Ask>, buyers: &mut Vec<oneshot::Sender<Verdict>>) {
         let deciders = &*self.deciders;
         let Some(fence) = deciders.lease.fence() else {
-            deciders.selling.stops();
+            deciders.selling.nothing_is_decided();
+            deciders.meters.inventory.count(Wish::Reserve, Came::Unavailable, asks.len() as u64);
             return refuse_all(buyers, asks, |_| Refusal::StockRecovering);
         };
         crash::point("purchase.gathered");
@@ -176,28 +257,29 @@ impl Task {
             return;
         }
         let began_ms = boot_ms();
-        let unit_price_minor = self.shared.price_minor.load(Ordering::Relaxed);
+        let unit_price_minor = self.shared.price_minor.load(Relaxed);
         let batch = Batch { keys: &self.keys, fence: &fence, unit_price_minor, asks };
         let result = deciders.gate.reserve(&batch).await;
-        deciders.meters.batch(asks.len(), &result, boot_ms().saturating_sub(began_ms));
+        deciders.meters.batch(asks.len(), &result);
         match result {
             Ok(mut reserved) => {
                 crash::point("purchase.decided");
                 deciders.fenced.clear();
-                deciders.selling.goes_on();
+                deciders.selling.is_decided(self.shared.sku_id, &self.shared.mark);
                 let decisions = std::mem::take(&mut reserved.decisions);
+                self.count(&decisions);
                 self.answer(decisions.into_iter().zip(buyers.drain(..)), fence.epoch, &reserved, began_ms);
                 self.learn(&reserved, &fence, began_ms).await;
             }
             Err(StockError::Unknown(reason)) => {
-                deciders.selling.stops();
+                self.is_undecided();
                 tracing::warn!(sku = %self.shared.sku_id, batch = asks.len(), reason, "a batch's outcome is unknown");
                 refuse_all(buyers, asks, |ask| Refusal::OutcomeUnknown {
                     idempotency_key: ask.idempotency_key.clone(),
                 });
             }
             Err(error) => {
-                deciders.selling.stops();
+                self.is_undecided();
                 if let StockError::Fenced(reason) = &error {
                     deciders.lease.suspect();
                     deciders.fenced.note(reason);
@@ -232,14 +314,20 @@ impl Task {
                     buyers.push(buyer);
                     continue;
                 }
-                Ok(false) => Refusal::KeyReused,
-                Err(_) => Refusal::StockRecovering,
+                Ok(false) => {
+                    deciders.meters.inventory.count(Wish::Reserve, Came::Refused, 1);
+                    Refusal::KeyReused
+                }
+                Err(error) => {
+                    deciders.meters.inventory.count(Wish::Reserve, Came::of(&error), 1);
+                    Refusal::StockRecovering
+                }
             };
             let _ = buyer.send(Verdict::Refused(refusal));
         }
         // If any are left, whether they are decided will show.
         if unclaimed && asks.is_empty() {
-            deciders.selling.stops();
+            self.is_undecided();
         }
     }
 
@@ -260,7 +348,7 @@ impl Task {
     /// Remembers what a reply says about the SKU: the counters, and whether "no" can be said locally for a moment.
     async fn learn(&self, reserved: &Reserved, fence: &Fence, began_ms: u64) {
         let shared = &*self.shared;
-        *shared.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(reserved.counters);
+        shared.see(reserved.counters);
         if reserved.counters.available > 0 {
             return shared.latch.clear();
         }
@@ -283,6 +371,31 @@ impl Task {
                 _ => return false,
             }
         }
+    }
+
+    /// Notes that nothing was decided: here only, or nowhere if Redis is not to be reached at all.
+    fn is_undecided(&self) {
+        let selling = &self.deciders.selling;
+        match self.deciders.gate.connected() {
+            Ok(()) => selling.is_undecided(self.shared.sku_id, &self.shared.mark),
+            Err(_) => selling.nothing_is_decided(),
+        }
+    }
+
+    /// Counts what was decided, before anybody is told.
+    fn count(&self, decisions: &[Decision]) {
+        let mut decided = Decided::default();
+        for decision in decisions {
+            *match decision {
+                Decision::Won(_) => &mut decided.won,
+                Decision::Replayed(_) | Decision::Kept(_) => &mut decided.replayed,
+                Decision::SoldOut => &mut decided.sold_out,
+                _ => &mut decided.refused,
+            } += 1;
+        }
+        self.deciders.meters.inventory.decided(&decided);
+        self.shared.wins.fetch_add(decided.won, Relaxed);
+        self.shared.sold_out.fetch_add(decided.sold_out, Relaxed);
     }
 
     /// Answers what is decided and hands the wins on to be recorded; the lane does not wait for that.
@@ -311,9 +424,7 @@ impl Task {
                 }
                 Decision::KeyReused => Refusal::KeyReused,
                 Decision::RateLimited => Refusal::RateLimited,
-                Decision::NotOpen => {
-                    Refusal::SaleNotOpen { opens_at_ms: self.shared.opens_at_ms.load(Ordering::Relaxed) }
-                }
+                Decision::NotOpen => Refusal::SaleNotOpen { opens_at_ms: self.shared.opens_at_ms.load(Relaxed) },
                 Decision::Paused => Refusal::SalePaused,
                 Decision::Closed => Refusal::SaleClosed,
                 Decision::LimitReached => Refusal::LimitReached,

@@ -9,7 +9,7 @@ use flash_core::limits::RECORD_WITHIN_MS;
 use flash_core::outcome::Refusal;
 use flash_core::settlement::order_of;
 use flash_core::stock::Hold;
-use flash_stores::kafka::producer::{Delivery, Recorder};
+use flash_stores::kafka::producer::Delivery;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
@@ -61,12 +61,12 @@ pub(crate) async fn record_all(deciders: Arc<Deciders>, sku_id: SkuId, epoch: Ep
     }
     crash::point("purchase.kept");
     for (win, _) in kept {
-        record(&deciders.recorder, sku_id, epoch, win);
+        record(&deciders, sku_id, epoch, win);
     }
     crash::point("purchase.queued");
 }
 
-fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
+fn record(deciders: &Deciders, sku_id: SkuId, epoch: Epoch, win: Win) {
     let unknown = win.unknown();
     let payload = match encode(sku_id, epoch, &win.hold) {
         Ok(payload) => payload,
@@ -76,16 +76,19 @@ fn record(recorder: &Recorder, sku_id: SkuId, epoch: Epoch, win: Win) {
         }
     };
     let order_id = win.hold.order_id;
+    // Not the deciders: they own the producer, which owns this closure until the event is answered.
+    let meters = Arc::clone(&deciders.meters);
     let told = move |delivery| match delivery {
         Delivery::Acknowledged { .. } => {
             crash::point("purchase.acknowledged");
+            meters.logged();
             let Win { hold, replayed, buyer } = win;
             let _ = buyer.send(Verdict::Recorded { receipt: hold.receipt(), epoch, replayed });
         }
         // The hold stays. A retry with the key records it again, or it expires: nothing is given back on a guess.
         Delivery::NeverSent | Delivery::Unknown => win.tell(unknown),
     };
-    recorder.record(order_id, &payload, Box::new(told));
+    deciders.recorder.record(order_id, &payload, Box::new(told));
 }
 
 fn encode(sku_id: SkuId, epoch: Epoch, hold: &Hold) -> Result<Vec<u8>, EventError> {

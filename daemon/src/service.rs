@@ -13,7 +13,7 @@ use crate::fenced::Fenced;
 use crate::http::{Connections, Twins, Webhook, serve};
 use crate::lane::Deciders;
 use crate::lease::Lease;
-use crate::meters::Meters;
+use crate::meters::{self, Meters};
 use crate::nodes::Ids;
 use crate::projector::{Projector, ProjectorOptions};
 use crate::reconcile::{AuditStatus, Auditor};
@@ -112,6 +112,7 @@ pub async fn start(config: Config) -> Result<Running, ServiceError> {
     let app = App { config, started, db, meters, deciders, catalog, shop, projector: handle, recovery, audit };
     let app = Arc::new(app);
     keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app.deciders))));
+    keepers.push(tokio::spawn(meters::watch(Arc::clone(&app))));
     let sweeper = works.then(|| Sweeper::new(Arc::clone(&app.deciders), Arc::clone(&app.catalog)));
     let sweeper = sweeper.map(|sweeper| tokio::spawn(sweeper.run(drained.clone())));
     if works {

@@ -19,6 +19,9 @@ pub enum OrderState {
 }
 
 impl OrderState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Reserved, Self::Confirmed, Self::Cancelled, Self::Expired];
+
     /// The name used in MySQL, in events and in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -33,7 +36,7 @@ impl OrderState {
     /// Reads the name written by [`OrderState::as_str`].
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::Reserved, Self::Confirmed, Self::Cancelled, Self::Expired].into_iter().find(|s| s.as_str() == text)
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
     }
 
     /// Whether the order's units count against the capacity.

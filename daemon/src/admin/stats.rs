@@ -13,8 +13,13 @@ const SKUS_LISTED: usize = 200;
 
 /// `/stats`: one versioned document.
 pub(super) fn stats(app: &App) -> Answer {
-    let outcomes: Map<String, Value> =
-        app.meters.outcomes().map(|(status, reason, count)| (format!("{status}.{reason}"), count.into())).collect();
+    let outcomes: Map<String, Value> = app
+        .meters
+        .outcomes
+        .counts()
+        .into_iter()
+        .map(|told| (format!("{}.{}", told.status, told.reason), told.count.into()))
+        .collect();
     let document = json!({
         "version": STATS_VERSION,
         "role": app.config.role.as_str(),

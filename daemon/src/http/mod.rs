@@ -16,12 +16,14 @@ pub(crate) use twins::Twins;
 pub(crate) use webhook::Webhook;
 
 use crate::app::{App, Shop};
+use crate::meters::Endpoint;
 use bytes::Bytes;
 use flash_core::outcome::Refusal;
 use http_body_util::Full;
 use hyper::body::Incoming;
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
+use std::time::Instant;
 
 /// An answer of the API: always complete in memory.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -68,6 +70,20 @@ impl<'a> Route<'a> {
         }
     }
 
+    const fn endpoint(&self) -> Endpoint {
+        match self {
+            Self::Purchase => Endpoint::Purchase,
+            Self::Skus => Endpoint::Skus,
+            Self::Sku(_) => Endpoint::Sku,
+            Self::Orders => Endpoint::Orders,
+            Self::Order(_) => Endpoint::Order,
+            Self::Pay(_) => Endpoint::Pay,
+            Self::Cancel(_) => Endpoint::Cancel,
+            Self::Webhook => Endpoint::Webhook,
+            Self::Health => Endpoint::Health,
+        }
+    }
+
     const fn method(&self) -> Method {
         match self {
             Self::Purchase | Self::Pay(_) | Self::Cancel(_) | Self::Webhook => Method::POST,
@@ -78,16 +94,26 @@ impl<'a> Route<'a> {
 
 /// Answers one request.
 pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -> Answer {
-    let Some(route) = Route::of(request.uri().path()) else { return problem::answer(&Refusal::RouteNotFound) };
+    let started = Instant::now();
+    let (endpoint, answer) = dispatch(app, shop, request, started).await;
+    app.meters.http.answered(endpoint, answer.status().as_u16(), started.elapsed());
+    answer
+}
+
+async fn dispatch(app: &App, shop: &Shop, request: Request<Incoming>, started: Instant) -> (Endpoint, Answer) {
+    let Some(route) = Route::of(request.uri().path()) else {
+        return (Endpoint::Other, problem::answer(&Refusal::RouteNotFound));
+    };
     if *request.method() != route.method() {
         let mut answer = problem::answer(&Refusal::MethodNotAllowed);
         if let Ok(allow) = HeaderValue::from_str(route.method().as_str()) {
             answer.headers_mut().insert(ALLOW, allow);
         }
-        return answer;
+        return (Endpoint::Other, answer);
     }
-    match route {
-        Route::Purchase => purchase::handle(app, shop, request).await,
+    let endpoint = route.endpoint();
+    let answer = match route {
+        Route::Purchase => purchase::handle(app, shop, request, started).await,
         Route::Skus => read::skus(shop),
         Route::Sku(id) => read::sku(shop, id).await,
         Route::Orders => orders::of_user(app, request.uri().query()).await,
@@ -102,7 +128,8 @@ pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -
         }
         Route::Webhook => webhook::handle(app, shop, request).await,
         Route::Health => read::health(app),
-    }
+    };
+    (endpoint, answer)
 }
 
 /// A 200 with a JSON body.

@@ -27,8 +27,7 @@ enum Told {
 }
 
 /// Handles one purchase and counts it.
-pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -> Answer {
-    let started = Instant::now();
+pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, started: Instant) -> Answer {
     match purchase(app, shop, request).await {
         Ok(Told::Yes { receipt, replayed }) => {
             let took = started.elapsed();
@@ -55,12 +54,14 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     } else {
         Refusal::StockRecovering
     })?;
+    offer.lane.asked();
     let _admitted = shop.admission.admit().inspect_err(|refusal| {
         if matches!(refusal, Refusal::StockRecovering) {
-            shop.deciders.selling.stops();
+            shop.deciders.selling.nothing_is_decided();
         }
     })?;
     if let Some((sold_out, body)) = offer.lane.latch().answer(purchase.user_id) {
+        offer.lane.latched_out();
         return Ok(Told::Latched(sold_out, body));
     }
     let twin = purchase.idempotency_key.as_deref().map(|key| shop.twins.enter(purchase.user_id, key));

@@ -50,6 +50,7 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, connections: Con
         };
         match Arc::clone(&places).try_acquire_owned() {
             Ok(place) => {
+                app.meters.connections_accepted.fetch_add(1, Ordering::Relaxed);
                 tokio::spawn(serve_one(stream, Arc::clone(&app), place, draining.clone()));
             }
             // Closing costs the least; a client that is told nothing tries again later.

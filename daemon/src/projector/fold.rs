@@ -74,6 +74,11 @@ impl<'a> Fold<'a> {
         self.voided.len()
     }
 
+    /// How many events of orders are not void, by the state they carry, in the order of [`OrderState::ALL`].
+    pub(super) fn events_by_state(&self) -> [u64; OrderState::ALL.len()] {
+        OrderState::ALL.map(|state| self.changes.iter().filter(|change| change.state == state).count() as u64)
+    }
+
     /// The rows, given the states of the orders that [`Fold::orders_to_look_up`] named and that exist.
     pub(super) fn rows(self, states: &HashMap<OrderId, OrderState>) -> Rows {
         let mut rows = Rows::default();

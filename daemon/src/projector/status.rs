@@ -1,5 +1,8 @@
 //! What a projector tells about itself: counters that only grow, gauges of its last look at the log, its last complaint.
 
+use flash_core::order::OrderState;
+use flash_core::stats::{OperationStats, Timings};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -7,7 +10,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 #[derive(Debug, Default)]
 pub(super) struct Status {
     pub(super) events: AtomicU64,
+    /// Applied events of orders, in the order of [`OrderState::ALL`].
+    pub(super) applied: [AtomicU64; OrderState::ALL.len()],
     pub(super) batches: AtomicU64,
+    /// Transactions that were committed, and how many were not.
+    pub(super) apply: Timings,
+    pub(super) apply_errors: AtomicU64,
     pub(super) dead_letters: AtomicU64,
     pub(super) voided: AtomicU64,
     pub(super) missing_events: AtomicU64,
@@ -36,6 +44,8 @@ pub struct Handle {
 pub struct Snapshot {
     /// Events applied, voided or parked since the start.
     pub events: u64,
+    /// Of these, applied ones of orders by the state they carry, repeated ones included.
+    pub applied: BTreeMap<&'static str, u64>,
     /// Transactions that applied them.
     pub batches: u64,
     /// Events parked in the dead letters.
@@ -62,6 +72,12 @@ impl Handle {
         Self { status: Arc::clone(status) }
     }
 
+    /// How long its transactions took, and how many came to nothing.
+    #[must_use]
+    pub fn apply(&self) -> OperationStats {
+        OperationStats { took: self.status.apply.read(), errors: self.status.apply_errors.load(Relaxed) }
+    }
+
     /// Reads all numbers. They are read one by one: each is true, together they may be a moment apart.
     #[must_use]
     pub fn snapshot(&self) -> Snapshot {
@@ -70,6 +86,11 @@ impl Handle {
         let partitions = status.partitions.load(Relaxed);
         Snapshot {
             events: status.events.load(Relaxed),
+            applied: OrderState::ALL
+                .iter()
+                .zip(&status.applied)
+                .map(|(state, count)| (state.as_str(), count.load(Relaxed)))
+                .collect(),
             batches: status.batches.load(Relaxed),
             dead_letters: status.dead_letters.load(Relaxed),
             voided: status.voided.load(Relaxed),

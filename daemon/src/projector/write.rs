@@ -14,7 +14,7 @@ use flash_stores::mysql::{Db, MySqlError};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// A database that says nothing for this long is treated as gone. Longer than any lock wait it may report itself.
 pub(super) const STALL_TIMEOUT: Duration = Duration::from_secs(30);
@@ -71,20 +71,27 @@ impl Writer {
 
     async fn commit(&self, entries: &[Entry], positions: &mut Positions) -> Result<(), ProjectorError> {
         let fold = Fold::new(entries, positions);
-        let (advances, voided) = (fold.advances.clone(), fold.voided());
+        let (advances, voided, by_state) = (fold.advances.clone(), fold.voided(), fold.events_by_state());
+        let began = Instant::now();
         crash::point("project.folded");
-        in_time(async {
+        let committed = in_time(async {
             let mut tx = ProjectionTx::begin(&self.db, &self.topic, &advances).await?;
             crash::point("project.begun");
             let states = tx.states(&fold.orders_to_look_up()).await?;
             tx.write(&self.topic, &fold.rows(&states)).await?;
             crash::point("project.written");
             tx.commit().await
-        })
-        .await?;
+        });
+        committed.await.inspect_err(|_| {
+            self.status.apply_errors.fetch_add(1, Relaxed);
+        })?;
+        self.status.apply.observe(began.elapsed());
         crash::point("project.committed");
         positions.advance(&advances);
         self.status.events.fetch_add(entries.len() as u64, Relaxed);
+        for (count, more) in self.status.applied.iter().zip(by_state) {
+            count.fetch_add(more, Relaxed);
+        }
         self.status.batches.fetch_add(1, Relaxed);
         self.status.voided.fetch_add(voided as u64, Relaxed);
         Ok(())

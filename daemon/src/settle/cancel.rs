@@ -2,6 +2,7 @@
 
 use super::{Found, Settler, finish, publish};
 use crate::crash;
+use crate::meters::{Came, Wish};
 use flash_core::ids::{OrderId, UserId};
 use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
@@ -17,6 +18,8 @@ impl Settler<'_> {
         let found = self.find(order_id).await?;
         let gate = &self.shop.deciders.gate;
         let cancelled = gate.cancel(&found.keys, &self.fence, order_id, user_id).await;
+        let done = |cancel: &Cancel| matches!(cancel, Cancel::Settling(by) if by.state == OrderState::Cancelled);
+        self.app.meters.inventory.count(Wish::Cancel, Came::from(&cancelled, done), 1);
         match cancelled.map_err(|error| self.unsettled(&error))? {
             Cancel::Settling(settlement) if settlement.state == OrderState::Cancelled => {
                 crash::point("cancel.begun");

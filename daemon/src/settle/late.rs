@@ -6,6 +6,7 @@
 use super::pay::is_by;
 use super::{Fated, Found, Settler, total_minor};
 use crate::crash;
+use crate::meters::{Came, Wish};
 use flash_core::event::Order;
 use flash_core::ids::OrderId;
 use flash_core::order::OrderState;
@@ -13,7 +14,7 @@ use flash_core::outcome::Refusal;
 use flash_core::payment::{Payment, RefundReason};
 use flash_core::settlement::Confirm;
 use flash_core::stock::{Ask, Decision};
-use flash_stores::redis::{Batch, Fate};
+use flash_stores::redis::{Batch, Fate, Reserved, StockError};
 
 impl Settler<'_> {
     /// Reserves again for the buyer of `order`, or has the payment given back.
@@ -49,7 +50,9 @@ impl Settler<'_> {
         let (keys, fence) = (&found.keys, &*self.fence);
         let batch = Batch { keys, fence, unit_price_minor: order.unit_price_minor, asks: &[ask] };
         let gate = &self.shop.deciders.gate;
-        let mut reserved = gate.reserve(&batch).await.map_err(|error| self.unsettled(&error))?;
+        let reserved = gate.reserve(&batch).await;
+        self.count_rebook(&reserved);
+        let mut reserved = reserved.map_err(|error| self.unsettled(&error))?;
         match reserved.decisions.pop() {
             Some(Decision::Won(hold) | Decision::Replayed(hold)) => {
                 crash::point("late.reserved");
@@ -66,6 +69,16 @@ impl Settler<'_> {
         }
     }
 
+    fn count_rebook(&self, reserved: &Result<Reserved, StockError>) {
+        let came = match reserved.as_ref().map(|reserved| reserved.decisions.first()) {
+            Ok(Some(Decision::Won(_))) => Came::Success,
+            Ok(Some(Decision::Replayed(_) | Decision::Kept(_))) => Came::Replayed,
+            Ok(_) => Came::Refused,
+            Err(error) => Came::of(error),
+        };
+        self.app.meters.inventory.count(Wish::Rebook, came, 1);
+    }
+
     /// Confirms the order that was reserved again.
     pub(super) async fn confirm_rebooked(
         &self,
@@ -76,6 +89,7 @@ impl Settler<'_> {
         let again = Found { order_id: rebooked, sku_id: found.sku_id, keys: found.keys.clone() };
         let gate = &self.shop.deciders.gate;
         let confirmed = gate.confirm(&again.keys, &self.fence, rebooked, payment).await;
+        self.count_confirm(&confirmed, payment);
         match confirmed.map_err(|error| self.unsettled(&error))? {
             Confirm::Settling(settlement) if is_by(&settlement, payment)? => {
                 crash::point("late.begun");

@@ -2,13 +2,14 @@
 
 use super::{Fated, Found, Sender, Settler, total_minor};
 use crate::crash;
+use crate::meters::{Came, Wish};
 use flash_core::ids::OrderId;
 use flash_core::order::OrderState;
 use flash_core::outcome::Refusal;
 use flash_core::payment::{PayRequest, Payment, RefundReason};
 use flash_core::settlement::{Confirm, Settlement, order_of};
 use flash_stores::mysql::projection::PaymentRow;
-use flash_stores::redis::Fate;
+use flash_stores::redis::{Fate, StockError};
 
 impl Settler<'_> {
     /// Settles an order with a payment, however often it is reported.
@@ -61,6 +62,7 @@ impl Settler<'_> {
     async fn confirm(&self, found: &Found, payment: &Payment, sender: Sender) -> Result<Fated, Refusal> {
         let gate = &self.shop.deciders.gate;
         let confirmed = gate.confirm(&found.keys, &self.fence, found.order_id, payment).await;
+        self.count_confirm(&confirmed, payment);
         match confirmed.map_err(|error| self.unsettled(&error))? {
             Confirm::Settling(settlement) => self.settling(found, settlement, payment).await,
             Confirm::Expired(hold) => self.late(found, &order_of(&hold, found.sku_id), payment).await,
@@ -73,6 +75,11 @@ impl Settler<'_> {
             }
             Confirm::Gone => self.settled_before(found, payment, sender).await,
         }
+    }
+
+    pub(super) fn count_confirm(&self, confirmed: &Result<Confirm, StockError>, payment: &Payment) {
+        let done = |confirm: &Confirm| matches!(confirm, Confirm::Settling(by) if is_by(by, payment) == Ok(true));
+        self.app.meters.inventory.count(Wish::Confirm, Came::from(confirmed, done), 1);
     }
 
     /// The order is being settled: by this very payment, or otherwise.

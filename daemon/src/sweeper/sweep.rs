@@ -2,6 +2,7 @@
 
 use crate::crash;
 use crate::lane::Deciders;
+use crate::meters::{Came, Wish};
 use crate::settle::{finish, publish};
 use flash_core::ids::SkuId;
 use flash_core::order::OrderState;
@@ -56,6 +57,7 @@ impl Sweep {
     }
 
     fn complain(&self, error: &StockError) {
+        self.deciders.meters.inventory.count(Wish::Expire, Came::of(error), 1);
         match error {
             StockError::Fenced(reason) => {
                 self.deciders.lease.suspect();

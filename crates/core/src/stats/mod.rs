@@ -9,12 +9,14 @@ mod api;
 mod event;
 mod histogram;
 mod stores;
+mod timings;
 mod worker;
 
 pub use api::{Api, Connections, EpochView, Lanes, Latency, OutcomeCount, Settling, SkuState, SkuStats, Stops};
 pub use event::{Happening, HappeningKind, Severity};
 pub use histogram::{BUCKETS, Histogram, bucket_of, highest_us};
 pub use stores::{Breaker, KafkaStats, MySqlStats, OperationStats, RedisNode, RedisStats, Stores};
+pub use timings::Timings;
 pub use worker::{Audit, AuditFinding, Projector, RebuildView, Sweeper, Worker};
 
 use serde::{Deserialize, Serialize};

@@ -6,6 +6,7 @@ pub mod consumer;
 pub mod dead_letter;
 pub mod describe;
 pub mod epochs;
+mod meters;
 pub mod producer;
 mod settings;
 pub mod trace;

@@ -5,16 +5,18 @@
 //! event is not and will not be in the log, [`Delivery::Unknown`] otherwise.
 
 use super::KafkaSettings;
+use super::meters::Meters;
 use flash_core::ids::OrderId;
 use flash_core::snowflake::partition_of;
+use flash_core::stats::KafkaStats;
 use rdkafka::ClientConfig;
 use rdkafka::ClientContext;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::message::{DeliveryResult, Message};
 use rdkafka::producer::{BaseRecord, Producer, ProducerContext, ThreadedProducer};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What became of an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,7 +50,13 @@ pub type OnFate = Box<dyn FnOnce(Delivery) + Send + Sync>;
 
 struct Answering {
     fatal: Arc<AtomicBool>,
-    unanswered: Arc<AtomicU64>,
+    meters: Arc<Meters>,
+}
+
+/// An event on its way: when it was handed over, and whom to tell.
+struct OnItsWay {
+    began: Instant,
+    told: OnFate,
 }
 
 impl ClientContext for Answering {
@@ -61,10 +69,9 @@ impl ClientContext for Answering {
 }
 
 impl ProducerContext for Answering {
-    type DeliveryOpaque = Box<OnFate>;
+    type DeliveryOpaque = Box<OnItsWay>;
 
-    fn delivery(&self, result: &DeliveryResult<'_>, told: Self::DeliveryOpaque) {
-        self.unanswered.fetch_sub(1, Ordering::Relaxed);
+    fn delivery(&self, result: &DeliveryResult<'_>, event: Self::DeliveryOpaque) {
         let delivery = match result {
             Ok(message) => Delivery::Acknowledged { partition: message.partition(), offset: message.offset() },
             Err((error, _)) => {
@@ -72,7 +79,8 @@ impl ProducerContext for Answering {
                 Delivery::Unknown
             }
         };
-        (*told)(delivery);
+        self.meters.answered(event.began, delivery);
+        (event.told)(delivery);
     }
 }
 
@@ -82,7 +90,7 @@ pub struct Recorder {
     topic: String,
     producer: RwLock<Arc<ThreadedProducer<Answering>>>,
     fatal: Arc<AtomicBool>,
-    unanswered: Arc<AtomicU64>,
+    meters: Arc<Meters>,
     /// Zero until the log has been reached: an order's partition depends on their number.
     partitions: AtomicU32,
 }
@@ -103,10 +111,10 @@ impl Recorder {
             .set("queue.buffering.max.messages", settings.queue_max.to_string())
             .set("socket.nagle.disable", "true");
         let fatal = Arc::new(AtomicBool::new(false));
-        let unanswered = Arc::new(AtomicU64::new(0));
-        let producer = make(&config, &fatal, &unanswered)?;
+        let meters = Arc::<Meters>::default();
+        let producer = make(&config, &fatal, &meters)?;
         let (topic, producer, partitions) = (kafka.topic_events(), RwLock::new(producer), AtomicU32::new(0));
-        Ok(Self { settings: config, topic, producer, fatal, unanswered, partitions })
+        Ok(Self { settings: config, topic, producer, fatal, meters, partitions })
     }
 
     /// Hands an order's event to the producer. Never waits; `told` is called exactly once, with [`Delivery::NeverSent`]
@@ -114,24 +122,36 @@ impl Recorder {
     pub fn record(&self, order_id: OrderId, payload: &[u8], told: OnFate) {
         let partitions = self.partitions();
         if partitions == 0 {
+            self.meters.failed();
             return told(Delivery::NeverSent);
         }
         let partition = i32::try_from(partition_of(order_id.get(), partitions)).unwrap_or(0);
         let key = order_id.to_string();
-        let record =
-            BaseRecord::with_opaque_to(&self.topic, Box::new(told)).partition(partition).key(&key).payload(payload);
-        self.unanswered.fetch_add(1, Ordering::Relaxed);
+        let event = Box::new(OnItsWay { began: Instant::now(), told });
+        let record = BaseRecord::with_opaque_to(&self.topic, event).partition(partition).key(&key).payload(payload);
+        self.meters.hands_over();
         if let Err((error, record)) = self.current().send(record) {
-            self.unanswered.fetch_sub(1, Ordering::Relaxed);
             tracing::debug!(%error, "event refused by the producer's queue");
-            (*record.delivery_opaque)(Delivery::NeverSent);
+            let event = record.delivery_opaque;
+            self.meters.answered(event.began, Delivery::NeverSent);
+            (event.told)(Delivery::NeverSent);
         }
     }
 
     /// Events handed over whose fate is not known yet.
     #[must_use]
     pub fn unanswered(&self) -> u64 {
-        self.unanswered.load(Ordering::Relaxed)
+        self.meters.unanswered()
+    }
+
+    /// What became of the events so far, for whoever watches.
+    #[must_use]
+    pub fn stats(&self) -> KafkaStats {
+        let partitions = self.partitions();
+        let problem = (partitions == 0).then(|| "order-events has not been reached yet".to_owned());
+        let mut stats = KafkaStats { problem, partitions: partitions.into(), ..KafkaStats::default() };
+        self.meters.fill(&mut stats);
+        stats
     }
 
     /// Replaces a producer that has reported a fatal error (the broker forgot its sequence numbers, for instance); call
@@ -143,9 +163,10 @@ impl Recorder {
         if !self.fatal.swap(false, Ordering::AcqRel) {
             return Ok(false);
         }
-        let fresh = make(&self.settings, &self.fatal, &self.unanswered)?;
+        let fresh = make(&self.settings, &self.fatal, &self.meters)?;
         let mut producer = self.producer.write().unwrap_or_else(std::sync::PoisonError::into_inner);
         *producer = fresh;
+        self.meters.producer_replaced();
         tracing::warn!("the Kafka producer had failed for good and was replaced");
         Ok(true)
     }
@@ -190,8 +211,8 @@ impl Recorder {
 fn make(
     config: &ClientConfig,
     fatal: &Arc<AtomicBool>,
-    unanswered: &Arc<AtomicU64>,
+    meters: &Arc<Meters>,
 ) -> Result<Arc<ThreadedProducer<Answering>>, KafkaError> {
-    let context = Answering { fatal: Arc::clone(fatal), unanswered: Arc::clone(unanswered) };
+    let context = Answering { fatal: Arc::clone(fatal), meters: Arc::clone(meters) };
     Ok(Arc::new(config.create_with_context(context)?))
 }

@@ -75,6 +75,12 @@ impl Db {
         Ok(sqlx::query_scalar("SELECT VERSION()").fetch_one(&self.pool).await?)
     }
 
+    /// Connections of the pool: all that are open, and of these the idle ones.
+    #[must_use]
+    pub fn pool_size(&self) -> (u64, u64) {
+        (u64::from(self.pool.size()), self.pool.num_idle() as u64)
+    }
+
     /// Closes every connection, waiting for those in use.
     pub async fn close(&self) {
         self.pool.close().await;

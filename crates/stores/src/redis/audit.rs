@@ -1,5 +1,6 @@
 //! What an audit asks Redis: everything that can be compared about a SKU in one step, and the holds behind a difference.
 
+use super::meters::Operation;
 use super::reply::{Reply, hold, settlement, text, unexpected};
 use super::scripts::{AUDIT, CLAIM, Call};
 use super::{Fence, Gate, SkuKeys, StockError};
@@ -130,7 +131,7 @@ impl Gate {
                 asks.arg(order.get());
             }
         }
-        let replies = self.pipeline(&asks).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let replies = self.pipeline(Operation::Read, &asks).await.into_iter().collect::<Result<Vec<_>, _>>()?;
         let [Value::Array(held), Value::Array(settling)] = replies.as_slice() else { return Err(unexpected("knows")) };
         Ok(held.iter().zip(settling).map(|(held, settling)| [held, settling] != [&Value::Nil; 2]).collect())
     }

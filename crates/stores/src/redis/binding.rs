@@ -8,6 +8,7 @@
 //! would let the same key win twice. So only a primary of the open epoch may take it.
 
 use super::keys::{binding, order_index};
+use super::meters::Operation;
 use super::reply::{text, unexpected};
 use super::{Fence, Gate, StockError};
 use flash_core::ids::{SkuId, UserId};
@@ -41,7 +42,7 @@ impl Gate {
                 .map(|sku| sku == sku_id)
                 .ok_or_else(|| unexpected("claim")),
         };
-        self.pipeline_behind(fence, &claims).await.into_iter().map(mine).collect()
+        self.pipeline_behind(Operation::ClaimKeys, fence, &claims).await.into_iter().map(mine).collect()
     }
 
     /// Keeps the claims of purchases that won for as long as their keys have an answer, one result per win, in order. And
@@ -59,7 +60,7 @@ impl Gate {
             let name = order_index(self.namespace(), *order_id);
             claims.cmd("SET").arg(name).arg(sku_id.get()).arg("PX").arg(life_ms);
         }
-        let mut replies = self.pipeline(&claims).await.into_iter();
+        let mut replies = self.pipeline(Operation::Write, &claims).await.into_iter();
         let mut kept = Vec::with_capacity(wins.len());
         while let (Some(claim), Some(index)) = (replies.next(), replies.next()) {
             if let (Ok(_), Err(error)) = (&claim, &index) {
@@ -77,6 +78,6 @@ impl Gate {
             let name = binding(self.namespace(), *user_id, key);
             claims.cmd("SET").arg(name).arg(sku_id.get()).arg("PX").arg(*life_ms);
         }
-        self.pipeline(&claims).await.into_iter().try_for_each(|written| written.map(drop))
+        self.pipeline(Operation::Write, &claims).await.into_iter().try_for_each(|written| written.map(drop))
     }
 }

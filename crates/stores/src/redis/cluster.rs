@@ -5,6 +5,7 @@
 //! ever sent a second time from here, so no decision can be made twice.
 
 use super::link::{Link, StopOnDrop};
+use super::meters::Meters;
 use super::search::connect;
 use super::slots::{SLOTS, View, slot_of};
 use super::{StockError, address};
@@ -74,14 +75,15 @@ pub(super) struct Cluster {
 
 impl Cluster {
     /// Starts to read the map in the background, from whichever of the nodes answers.
-    pub(super) fn start(seeds: Vec<ConnectionInfo>, timeout: Duration) -> Self {
+    pub(super) fn start(seeds: Vec<ConnectionInfo>, timeout: Duration, meters: Arc<Meters>) -> Self {
         let problem = Some("the cluster has not been asked yet".to_owned());
         let (map_out, map) = watch::channel(Arc::new(Map { problem, ..Map::default() }));
         let (doubts, stop) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let reader = Arc::new(StopOnDrop(Arc::clone(&stop)));
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
-        let task = Reader { seeds, config, timeout, open: BTreeMap::new(), map: map_out, doubts: Arc::clone(&doubts) };
+        let task =
+            Reader { seeds, config, timeout, open: BTreeMap::new(), map: map_out, doubts: Arc::clone(&doubts), meters };
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.notified() => {}
@@ -164,6 +166,7 @@ struct Reader {
     open: BTreeMap<String, MultiplexedConnection>,
     map: watch::Sender<Arc<Map>>,
     doubts: Arc<Notify>,
+    meters: Arc<Meters>,
 }
 
 impl Reader {
@@ -252,7 +255,7 @@ impl Reader {
         }
         let link = match old.primaries.iter().find(|(name, _)| name == owner) {
             Some((_, link)) => link.clone(),
-            None => Link::start(vec![address::at(self.seeds.first()?, owner)?], self.timeout),
+            None => Link::start(vec![address::at(self.seeds.first()?, owner)?], self.timeout, Arc::clone(&self.meters)),
         };
         map.primaries.push((owner.to_owned(), link));
         Some(map.primaries.len() - 1)

@@ -5,13 +5,14 @@
 use super::address::Topology;
 use super::cluster::{Cluster, Map};
 use super::link::Link;
+use super::meters::{Meters, Operation};
 use super::scripts::Call;
 use super::{Fence, StockError, search};
 use flash_core::epoch::SINGLE_PRIMARY;
 use redis::{Cmd, Pipeline, Value};
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
 
 /// How the gate is reached.
@@ -31,6 +32,7 @@ pub struct GateSettings {
 pub struct Gate {
     way: Way,
     namespace: Arc<str>,
+    meters: Arc<Meters>,
 }
 
 #[derive(Clone)]
@@ -41,6 +43,26 @@ enum Way {
     Cluster(Cluster),
 }
 
+/// What several commands that go together need.
+#[derive(Clone, Copy)]
+enum Kind<'a> {
+    /// Nothing.
+    Free,
+    /// To come from a primary of this fence.
+    Behind(&'a Fence),
+    /// To disturb nobody.
+    Glance,
+}
+
+impl<'a> Kind<'a> {
+    const fn fence(self) -> Option<&'a Fence> {
+        match self {
+            Self::Behind(fence) => Some(fence),
+            Self::Free | Self::Glance => None,
+        }
+    }
+}
+
 impl Gate {
     /// Starts to connect in the background; calls are [`StockError::NotSent`] until it has succeeded. Must be called
     /// inside a Tokio runtime.
@@ -48,11 +70,12 @@ impl Gate {
     /// # Errors
     /// If the URL cannot be read.
     pub fn new(settings: &GateSettings) -> Result<Self, StockError> {
+        let meters = Arc::<Meters>::default();
         let way = match Topology::read(&settings.url).map_err(StockError::NotSent)? {
-            Topology::Candidates(servers) => Way::Single(Link::start(servers, settings.timeout)),
-            Topology::Cluster(seeds) => Way::Cluster(Cluster::start(seeds, settings.timeout)),
+            Topology::Candidates(servers) => Way::Single(Link::start(servers, settings.timeout, Arc::clone(&meters))),
+            Topology::Cluster(seeds) => Way::Cluster(Cluster::start(seeds, settings.timeout, Arc::clone(&meters))),
         };
-        Ok(Self { way, namespace: settings.namespace.as_str().into() })
+        Ok(Self { way, namespace: settings.namespace.as_str().into(), meters })
     }
 
     /// The prefix of all keys.
@@ -114,6 +137,25 @@ impl Gate {
         }
     }
 
+    /// Every primary that is known, by its name.
+    ///
+    /// # Errors
+    /// [`StockError::NotSent`] if slots of a cluster have no primary.
+    pub(super) fn known_links(&self) -> Result<Vec<(String, Link)>, StockError> {
+        match &self.way {
+            Way::Single(link) => Ok(vec![(link.address(), link.clone())]),
+            Way::Cluster(cluster) => {
+                let map = cluster.map();
+                map.is_whole().map(|()| map.primaries.clone())
+            }
+        }
+    }
+
+    /// What is counted.
+    pub(super) fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
     /// Makes sure that the gate leads to the primary that an epoch was opened with, if there are several to choose from and it
     /// can be reached.
     pub async fn look_for(&self, fence: &Fence) {
@@ -125,7 +167,9 @@ impl Gate {
     /// Runs one call where its key is.
     pub(super) async fn run(&self, call: &Call) -> Result<Value, StockError> {
         let link = self.link(call.key())?;
+        let began = Instant::now();
         let result = link.run(call).await;
+        self.meters.count(call.operation(), began, &result);
         if !result.as_ref().is_ok_and(|reply| !super::reply::is_fenced(reply)) {
             self.doubt();
         }
@@ -135,7 +179,9 @@ impl Gate {
     /// Sends a plain read command where its key is, or anywhere if it has none.
     pub(super) async fn query(&self, command: &Cmd) -> Result<Value, StockError> {
         let link = self.link(first_argument(command))?;
+        let began = Instant::now();
         let result = link.query(command).await;
+        self.meters.count(Operation::Read, began, &result);
         if result.is_err() {
             self.doubt();
         }
@@ -144,25 +190,32 @@ impl Gate {
 
     /// Sends several commands at once, each where its key is, and returns their replies in order, one per command. What a
     /// primary does not answer is an error of its own commands alone. One that failed may have been done.
-    pub(super) async fn pipeline(&self, commands: &Pipeline) -> Vec<Result<Value, StockError>> {
-        self.send(commands, None).await
+    pub(super) async fn pipeline(&self, operation: Operation, commands: &Pipeline) -> Vec<Result<Value, StockError>> {
+        self.send(operation, commands, Kind::Free).await
+    }
+
+    /// The same for commands that only look, for whoever watches: nothing is given up and nothing is doubted.
+    pub(super) async fn glance(&self, commands: &Pipeline) -> Vec<Result<Value, StockError>> {
+        self.send(Operation::Read, commands, Kind::Glance).await
     }
 
     /// The same, where a reply counts only if it came from a primary that the epoch was opened with; else it is
     /// [`StockError::Fenced`], and the command may have been done. One server alone is not asked: the script that decides
     /// right after asks the same server.
-    pub(super) async fn pipeline_behind(&self, fence: &Fence, commands: &Pipeline) -> Vec<Result<Value, StockError>> {
-        self.send(commands, Some(fence)).await
+    pub(super) async fn pipeline_behind(
+        &self,
+        operation: Operation,
+        fence: &Fence,
+        commands: &Pipeline,
+    ) -> Vec<Result<Value, StockError>> {
+        self.send(operation, commands, Kind::Behind(fence)).await
     }
 
-    async fn send(&self, commands: &Pipeline, fence: Option<&Fence>) -> Vec<Result<Value, StockError>> {
+    async fn send(&self, operation: Operation, commands: &Pipeline, kind: Kind<'_>) -> Vec<Result<Value, StockError>> {
         let count = commands.len();
-        let cluster = match (&self.way, fence) {
-            (Way::Single(link), Some(fence)) if !link.is_alone() => {
-                return each(link.pipeline_behind(commands.clone(), fence).await, count);
-            }
-            (Way::Single(link), _) => return each(link.pipeline(commands, count).await, count),
-            (Way::Cluster(cluster), _) => cluster,
+        let cluster = match &self.way {
+            Way::Single(link) => return each(self.send_to(link, operation, commands, kind).await, count),
+            Way::Cluster(cluster) => cluster,
         };
         let map = cluster.map();
         let mut all = vec![Err(StockError::Unknown("the call died".to_owned())); count];
@@ -179,13 +232,15 @@ impl Gate {
         }
         let mut sent = JoinSet::new();
         for (place, (indexes, part)) in parts {
-            let (link, fence) = (map.primaries[place].1.clone(), fence.cloned());
+            let (gate, link, fence) = (self.clone(), map.primaries[place].1.clone(), kind.fence().cloned());
+            let glance = matches!(kind, Kind::Glance);
             sent.spawn(async move {
-                let replies = match fence {
-                    Some(fence) => link.pipeline_behind(part, &fence).await,
-                    None => link.pipeline(&part, indexes.len()).await,
+                let kind = match &fence {
+                    Some(fence) => Kind::Behind(fence),
+                    None if glance => Kind::Glance,
+                    None => Kind::Free,
                 };
-                let replies = each(replies, indexes.len());
+                let replies = each(gate.send_to(&link, operation, &part, kind).await, indexes.len());
                 (indexes, replies)
             });
         }
@@ -193,10 +248,29 @@ impl Gate {
             let Ok((indexes, replies)) = part else { continue };
             indexes.into_iter().zip(replies).for_each(|(index, reply)| all[index] = reply);
         }
-        if all.iter().any(Result::is_err) {
+        if !matches!(kind, Kind::Glance) && all.iter().any(Result::is_err) {
             self.doubt();
         }
         all
+    }
+
+    /// One round trip to one primary.
+    async fn send_to(
+        &self,
+        link: &Link,
+        operation: Operation,
+        commands: &Pipeline,
+        kind: Kind<'_>,
+    ) -> Result<Vec<Value>, StockError> {
+        let began = Instant::now();
+        let alone = link.is_alone() && matches!(self.way, Way::Single(_));
+        let replies = match kind {
+            Kind::Glance => link.glance(commands, commands.len()).await,
+            Kind::Behind(fence) if !alone => link.pipeline_behind(commands.clone(), fence).await,
+            Kind::Behind(_) | Kind::Free => link.pipeline(commands, commands.len()).await,
+        };
+        self.meters.count(operation, began, &replies);
+        replies
     }
 
     /// The connection for a key; any, for no key.

@@ -5,7 +5,8 @@
 //! every purchase its patience. Where there are several candidates, the keeper also looks whether the server it is
 //! connected to is still the primary to ask, and moves on if another one is (see `search`).
 
-use super::search::{self, Search};
+use super::meters::Meters;
+use super::search::{self, Found, Search};
 use super::{Fence, Replids, StockError};
 use redis::ConnectionInfo;
 use redis::aio::MultiplexedConnection;
@@ -25,6 +26,8 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 struct Line {
     connection: MultiplexedConnection,
     generation: u64,
+    /// Place of the server in the list of candidates.
+    place: usize,
 }
 
 /// What callers tell the keeper.
@@ -44,7 +47,7 @@ pub(super) struct Link {
     line: watch::Receiver<Result<Line, String>>,
     looked: watch::Receiver<u64>,
     doubts: Arc<watch::Sender<Doubts>>,
-    alone: bool,
+    names: Arc<[String]>,
     _keeper: Arc<StopOnDrop>,
 }
 
@@ -59,21 +62,22 @@ impl Drop for StopOnDrop {
 
 impl Link {
     /// Starts to connect in the background to whichever of the servers is the primary.
-    pub(super) fn start(servers: Vec<ConnectionInfo>, timeout: Duration) -> Self {
+    pub(super) fn start(servers: Vec<ConnectionInfo>, timeout: Duration, meters: Arc<Meters>) -> Self {
         let (line_out, line) = watch::channel(Err("not connected yet".to_owned()));
         let (looked_out, looked) = watch::channel(0);
         let (doubts, told) = watch::channel(Doubts::default());
         let stop = Arc::new(Notify::new());
         let keeper = Arc::new(StopOnDrop(Arc::clone(&stop)));
-        let alone = servers.len() == 1;
-        let task = Keeper { search: Search::new(servers, timeout), line: line_out, looked: looked_out, told };
+        let search = Search::new(servers, timeout);
+        let names = search.names().into();
+        let task = Keeper { search, line: line_out, looked: looked_out, told, meters };
         tokio::spawn(async move {
             tokio::select! {
                 () = stop.notified() => {}
                 () = task.keep() => {}
             }
         });
-        Self { line, looked, doubts: Arc::new(doubts), alone, _keeper: keeper }
+        Self { line, looked, doubts: Arc::new(doubts), names, _keeper: keeper }
     }
 
     /// Whether calls are sent at the moment; the error says why not.
@@ -156,13 +160,31 @@ impl Link {
 
     /// Whether it can lead to one server only.
     pub(super) fn is_alone(&self) -> bool {
-        self.alone
+        self.names.len() == 1
+    }
+
+    /// Address of the server that it leads to, or led to last.
+    pub(super) fn address(&self) -> String {
+        let place = self.line.borrow().as_ref().map_or(0, |line| line.place);
+        self.names.get(place).cloned().unwrap_or_default()
+    }
+
+    /// Sends commands that only look, for whoever watches. Whatever becomes of them, the connection stays.
+    pub(super) async fn glance(
+        &self,
+        commands: &redis::Pipeline,
+        count: usize,
+    ) -> Result<Vec<redis::Value>, StockError> {
+        let mut line = self.line()?;
+        let unknown = |error: redis::RedisError| StockError::Unknown(error.to_string());
+        let replies = line.connection.send_packed_commands(commands, 0, count).await.map_err(unknown)?;
+        replies.into_iter().map(redis::Value::extract_error).collect::<Result<_, _>>().map_err(unknown)
     }
 
     /// Makes sure that the connection leads to the primary that the epoch was opened with, if that is one of the candidates
     /// and can be reached.
     pub(super) async fn look_for(&self, fence: &Fence) {
-        if self.alone {
+        if self.is_alone() {
             return;
         }
         self.doubt(Some(fence));
@@ -192,7 +214,7 @@ impl Link {
 
     /// Has it looked whether this is the primary to ask.
     fn doubt(&self, fence: Option<&Fence>) {
-        if self.alone {
+        if self.is_alone() {
             return;
         }
         self.doubts.send_modify(|doubts| {
@@ -212,6 +234,7 @@ struct Keeper {
     line: watch::Sender<Result<Line, String>>,
     looked: watch::Sender<u64>,
     told: watch::Receiver<Doubts>,
+    meters: Arc<Meters>,
 }
 
 impl Keeper {
@@ -219,9 +242,10 @@ impl Keeper {
         let mut generation = 0;
         loop {
             generation += 1;
-            let connection = self.connect().await;
-            let _ = self.line.send_replace(Ok(Line { connection: connection.clone(), generation }));
+            let Found { place, connection } = self.connect().await;
+            let _ = self.line.send_replace(Ok(Line { connection: connection.clone(), generation, place }));
             generation = self.watch(connection, generation).await;
+            self.meters.breaker_opens();
             tracing::warn!(generation, "Redis gave no answer; the connection is given up and made anew");
             let _ = self.line.send_replace(Err("the last call was not answered".to_owned()));
         }
@@ -231,11 +255,11 @@ impl Keeper {
         self.told.borrow().fence.as_ref().map(|fence| fence.replids.clone()).unwrap_or_default()
     }
 
-    async fn connect(&self) -> MultiplexedConnection {
+    async fn connect(&self) -> Found {
         let (mut pause, longest) = RECONNECT_PAUSES;
         loop {
             match self.search.find(&self.wanted()).await {
-                Ok(connection) => return connection,
+                Ok(found) => return found,
                 Err(reason) => {
                     tracing::debug!(reason, "Redis cannot be reached");
                     let _ = self.line.send_replace(Err(reason));
@@ -268,10 +292,10 @@ impl Keeper {
             };
             match better {
                 Ok(None) => {}
-                Ok(Some(better)) => {
+                Ok(Some(Found { place, connection: better })) => {
                     generation += 1;
                     tracing::warn!(generation, "another Redis is the primary now; the connection moves to it");
-                    let _ = self.line.send_replace(Ok(Line { connection: better.clone(), generation }));
+                    let _ = self.line.send_replace(Ok(Line { connection: better.clone(), generation, place }));
                     connection = better;
                 }
                 Err(_) => return generation,

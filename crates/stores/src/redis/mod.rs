@@ -14,6 +14,7 @@ mod info;
 mod keys;
 mod link;
 mod load;
+mod meters;
 mod payments;
 mod reply;
 mod scripts;
@@ -23,6 +24,7 @@ mod slots;
 mod stock;
 mod trace;
 mod walk;
+mod watch;
 
 pub use audit::{Audited, Early, Traces};
 pub use connection::{Gate, GateSettings};

@@ -5,6 +5,7 @@
 //! or the buyer might get both. That word stands under the payment's id.
 
 use super::keys::payment as payment_key;
+use super::meters::Operation;
 use super::reply::{Reply, text, unexpected};
 use super::scripts::{Call, PAYMENT};
 use super::{Fence, Gate, StockError};
@@ -113,7 +114,7 @@ impl Gate {
             let value = format!("{epoch}:{order_id}:{}", fate.write());
             writes.cmd("SET").arg(payment_key(self.namespace(), payment_id)).arg(value).arg("PX").arg(PAYMENT_TTL_MS);
         }
-        self.pipeline(&writes).await.into_iter().try_for_each(|written| written.map(drop))
+        self.pipeline(Operation::Write, &writes).await.into_iter().try_for_each(|written| written.map(drop))
     }
 
     /// Which SKU an order belongs to, if Redis remembers.

@@ -1,5 +1,6 @@
 //! The Lua scripts, each with the fence in front of it, and the one way to run them.
 
+use super::meters::Operation;
 use super::{Fence, StockError};
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, ErrorKind, RedisError, ServerErrorKind, ToRedisArgs, Value};
@@ -7,37 +8,38 @@ use std::sync::LazyLock;
 
 /// One script and its SHA-1.
 pub(super) struct Script {
+    operation: Operation,
     source: String,
     sha1: String,
 }
 
 impl Script {
-    fn new(body: &str) -> Self {
+    fn new(operation: Operation, body: &str) -> Self {
         // The shebang makes Redis refuse undeclared cross-slot keys and refuse to begin a write when it is out of memory.
         let source = format!("#!lua\n{}\n{body}", include_str!("../../../../lua/fence.lua"));
         let sha1 = redis::Script::new(&source).get_hash().to_owned();
-        Self { source, sha1 }
+        Self { operation, source, sha1 }
     }
 }
 
 macro_rules! script {
-    ($name:ident, $file:literal) => {
+    ($name:ident, $operation:ident, $file:literal) => {
         pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(include_str!(concat!("../../../../lua/", $file))));
+            LazyLock::new(|| Script::new(Operation::$operation, include_str!(concat!("../../../../lua/", $file))));
     };
 }
 
-script!(RESERVE, "reserve.lua");
-script!(SNAPSHOT, "snapshot.lua");
-script!(CONFIGURE, "configure.lua");
-script!(CLOSE, "close.lua");
-script!(LOAD, "load.lua");
-script!(CONFIRM, "confirm.lua");
-script!(CLAIM, "claim.lua");
-script!(RELEASE, "release.lua");
-script!(CAPACITY, "capacity.lua");
-script!(PAYMENT, "payment.lua");
-script!(AUDIT, "audit.lua");
+script!(RESERVE, Reserve, "reserve.lua");
+script!(SNAPSHOT, Snapshot, "snapshot.lua");
+script!(CONFIGURE, Configure, "configure.lua");
+script!(CLOSE, Close, "close.lua");
+script!(LOAD, Load, "load.lua");
+script!(CONFIRM, Confirm, "confirm.lua");
+script!(CLAIM, Claim, "claim.lua");
+script!(RELEASE, Release, "release.lua");
+script!(CAPACITY, Capacity, "capacity.lua");
+script!(PAYMENT, Payment, "payment.lua");
+script!(AUDIT, Audit, "audit.lua");
 
 /// Where the keys begin: `EVALSHA hash count key…`.
 const FIRST_KEY: usize = 3;
@@ -71,6 +73,11 @@ impl Call {
     /// The fence, if the script has one.
     pub(super) fn stands_before(&self) -> Option<&Fence> {
         self.fence.as_ref()
+    }
+
+    /// What it is counted as.
+    pub(super) fn operation(&self) -> Operation {
+        self.script.operation
     }
 
     /// The first key; all keys of a script are in one slot.

@@ -17,6 +17,13 @@ pub(super) struct Search {
     config: AsyncConnectionConfig,
 }
 
+/// The server to ask.
+pub(super) struct Found {
+    /// Its place in the list.
+    pub(super) place: usize,
+    pub(super) connection: MultiplexedConnection,
+}
+
 /// A primary that answered.
 struct Primary {
     /// Its place in the list.
@@ -25,11 +32,22 @@ struct Primary {
     connection: MultiplexedConnection,
 }
 
+impl Primary {
+    fn found(self) -> Found {
+        Found { place: self.place, connection: self.connection }
+    }
+}
+
 impl Search {
     pub(super) fn new(servers: Vec<ConnectionInfo>, timeout: Duration) -> Self {
         let config =
             AsyncConnectionConfig::new().set_connection_timeout(Some(timeout)).set_response_timeout(Some(timeout));
         Self { servers, config }
+    }
+
+    /// Their addresses, in the order of the list.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.servers.iter().map(address::name).collect()
     }
 
     /// Whether there is nothing to search.
@@ -41,14 +59,14 @@ impl Search {
     ///
     /// # Errors
     /// Why nobody was found.
-    pub(super) async fn find(&self, wanted: &Replids) -> Result<MultiplexedConnection, String> {
+    pub(super) async fn find(&self, wanted: &Replids) -> Result<Found, String> {
         if let [only] = self.servers.as_slice() {
             let mut connection = connect(only.clone(), &self.config).await?;
             let pong = redis::cmd("PING").query_async::<String>(&mut connection).await;
-            return pong.map(|_| connection).map_err(|error| error.to_string());
+            return pong.map(|_| Found { place: 0, connection }).map_err(|error| error.to_string());
         }
         let (primaries, reasons) = self.primaries(wanted).await;
-        primaries.into_iter().next().map(|primary| primary.connection).ok_or_else(|| reasons.join("; "))
+        primaries.into_iter().next().map(Primary::found).ok_or_else(|| reasons.join("; "))
     }
 
     /// A primary that should be asked instead of the one this connection leads to; `None` if that is the right one, or as
@@ -60,7 +78,7 @@ impl Search {
         &self,
         current: &mut MultiplexedConnection,
         wanted: &Replids,
-    ) -> Result<Option<MultiplexedConnection>, String> {
+    ) -> Result<Option<Found>, String> {
         let answer = replication(current).await;
         if let Ok(replid) = &answer
             && (wanted.as_str().is_empty() || wanted.contains(replid))
@@ -70,7 +88,7 @@ impl Search {
         let (primaries, _) = self.primaries(wanted).await;
         let found = primaries.into_iter().find(|primary| answer.is_err() || wanted.contains(&primary.replid));
         match (found, answer) {
-            (Some(primary), _) => Ok(Some(primary.connection)),
+            (Some(primary), _) => Ok(Some(primary.found())),
             (None, answer) => answer.map(|_| None),
         }
     }
