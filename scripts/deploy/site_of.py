@@ -134,3 +134,24 @@ class Site:
         )
         demand(done.returncode == 0, done.stderr)
         return done.stdout.split("\n")[:-1]
+
+    def redis(self, name, port, *options, kind="server"):
+        """One Redis with compose/redis, its password from a file."""
+        home = self.directory / name
+        home.mkdir(exist_ok=True)
+        secret = self.directory / "redis_password"
+        if not secret.exists():
+            secret.write_text(os.urandom(12).hex())
+        env = {"REDIS_PASSWORD_FILE": str(secret), "TMPDIR": str(home), "REDIS_DATA": str(home)}
+        here = ["--port", port, "--bind", "127.0.0.1"]
+        child = self.start(name, [ROOT / "compose/redis/start", kind, *here, *options], env)
+        healthy = [str(ROOT / "compose/redis/healthy"), str(port)]
+        wait_for(
+            name,
+            lambda: subprocess.run(healthy, env={**os.environ, **env}, capture_output=True).returncode == 0,
+        )
+        return child
+
+    def redis_password(self):
+        """The password of the Redis servers of this site."""
+        return (self.directory / "redis_password").read_text()
