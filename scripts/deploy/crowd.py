@@ -35,7 +35,7 @@ class Crowd:
         """Lets every buyer finish the purchase it is at."""
         self.stopping.set()
         for thread in self.threads:
-            thread.join(60)
+            thread.join(120)
 
     def _ask(self, connection, body):
         headers = {"content-type": "application/json"}
@@ -55,7 +55,7 @@ class Crowd:
             user = 1_000_000 + number * 10_000 + turn
             key = f"crowd-{self.sku}-{number}-{turn}"
             body = json.dumps({"userId": str(user), "skuId": self.sku, "idempotencyKey": key})
-            for attempt in range(200):
+            for _ in range(900):
                 started = time.time()
                 status, answer = self._ask(connection, body)
                 with self.lock:

@@ -116,10 +116,10 @@ class Site:
         demand(done.returncode in accept, f"flashctl {words[0]} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def daemon(self, name, role, port=None, admin=None, env=None):
-        """One flashd, ready; `(child, API URL, admin URL)`."""
+    def daemon(self, name, role, port=None, admin=None, env=None, through=()):
+        """One flashd, ready; `(child, API URL, admin URL)`. `through`: a program that starts it."""
         port, admin = port or free_port(), admin or free_port()
-        command = [BINARIES / "flashd", "--role", role, "--port", port, "--admin-port", admin]
+        command = [*through, BINARIES / "flashd", "--role", role, "--port", port, "--admin-port", admin]
         child = self.start(name, command, env)
         wait_for(f"{name} ready", lambda: get(f"http://127.0.0.1:{admin}/readyz")[0] == 200, 90)
         return child, f"http://127.0.0.1:{port}", f"http://127.0.0.1:{admin}"
@@ -135,7 +135,7 @@ class Site:
         demand(done.returncode == 0, done.stderr)
         return done.stdout.split("\n")[:-1]
 
-    def redis(self, name, port, *options, kind="server"):
+    def redis(self, name, port, *options, kind="server", files=ROOT / "compose/redis"):
         """One Redis with compose/redis, its password from a file."""
         home = self.directory / name
         home.mkdir(exist_ok=True)
@@ -144,13 +144,18 @@ class Site:
             secret.write_text(os.urandom(12).hex())
         env = {"REDIS_PASSWORD_FILE": str(secret), "TMPDIR": str(home), "REDIS_DATA": str(home)}
         here = ["--port", port, "--bind", "127.0.0.1"]
-        child = self.start(name, [ROOT / "compose/redis/start", kind, *here, *options], env)
-        healthy = [str(ROOT / "compose/redis/healthy"), str(port)]
+        child = self.start(name, [files / "start", kind, *here, *options], env)
+        healthy = [str(files / "healthy"), str(port)] if kind != "sentinel" else ["redis-cli", "-p", str(port), "ping"]
         wait_for(
             name,
             lambda: subprocess.run(healthy, env={**os.environ, **env}, capture_output=True).returncode == 0,
         )
         return child
+
+    def redis_cli(self, port, *words):
+        """What a Redis answers."""
+        env = {**os.environ, "REDISCLI_AUTH": self.redis_password()}
+        return subprocess.run(["redis-cli", "-p", str(port), *words], env=env, capture_output=True, text=True).stdout
 
     def redis_password(self):
         """The password of the Redis servers of this site."""
