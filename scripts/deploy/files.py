@@ -1,0 +1,45 @@
+"""What the files must have in common: alerts with tests and advice, one version of each bound, targets that exist."""
+
+import pathlib
+import re
+import sys
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def text(path):
+    return (ROOT / path).read_text()
+
+
+def main():
+    wrong = []
+    alerts = re.findall(r"- alert: (\w+)", text("compose/prometheus/rules/flash.rules.yml"))
+    tests = text("compose/prometheus/rules/flash.test.yml")
+    advice = text("docs/operations.md")
+    for alert in alerts:
+        for case in ("fires", "is quiet"):
+            if f"- name: {alert} {case}\n" not in tests:
+                wrong.append(f"no test in which {alert} {case}")
+        if f"`{alert}`" not in advice:
+            wrong.append(f"docs/operations.md does not say what to do about {alert}")
+    if len(alerts) != len(set(alerts)) or len(alerts) < 30:
+        wrong.append(f"{len(alerts)} alerts")
+
+    limits, conf = text("crates/core/src/limits.rs"), text("compose/nginx/nginx.conf")
+    bounds = dict(re.findall(r"pub const (\w+): \w+ = ([0-9_ *]+);", limits))
+    value = lambda name: eval(bounds[name])
+    for name, directive in [
+        ("BODY_MAX_BYTES", f"client_max_body_size {value('BODY_MAX_BYTES') // 1024}k;"),
+        ("HEAD_MAX_BYTES", f"large_client_header_buffers 1 {value('HEAD_MAX_BYTES') // 1024}k;"),
+        ("HEAD_TIMEOUT_MS", f"client_header_timeout {value('HEAD_TIMEOUT_MS') // 1000}s;"),
+        ("BODY_TIMEOUT_MS", f"client_body_timeout {value('BODY_TIMEOUT_MS') // 1000}s;"),
+    ]:
+        if directive not in conf:
+            wrong.append(f"nginx.conf does not say `{directive}`, which is {name} of flashd")
+    if wrong:
+        sys.exit("\n".join(wrong))
+    print(f"ok: {len(alerts)} alerts, each with two tests and advice; nginx has flashd's bounds")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,224 @@
+"""nginx with compose/nginx in front of two real daemons: bounds, refusals, ids – and a daemon killed under load."""
+
+import http.client
+import json
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+from crowd import Crowd
+from site_of import ROOT, Site, demand, free_port, get, wait_for
+
+# Everybody behind one address in these checks is on loopback, which is exempt; the limits are tried with this file.
+NOBODY_EXEMPT = "192.0.2.1/32 1;\n"
+
+
+def configure(site, api_ports, exempt=None):
+    """A copy of compose/nginx with this site's addresses; `(directory, API port, status port)`."""
+    conf = site.directory / f"nginx{free_port()}"
+    shutil.copytree(ROOT / "compose/nginx", conf)
+    port, status = free_port(), free_port()
+    main = (conf / "nginx.conf").read_text()
+    demand(main.count("listen 8080") == 1 and main.count("listen 8081") == 1, "nginx.conf has other ports than expected")
+    main = main.replace("listen 8080", f"listen 127.0.0.1:{port}").replace("listen 8081", f"listen 127.0.0.1:{status}")
+    # Files that are the container's: its temporary directory, its output.
+    main = main.replace("/tmp/", f"{conf}/").replace("/dev/stdout", f"{conf}/access.log").replace("/dev/stderr", f"{conf}/error.log")
+    (conf / "nginx.conf").write_text(main)
+    upstream = (conf / "upstream.conf").read_text()
+    for number, api in enumerate(api_ports, 1):
+        upstream = upstream.replace(f"server api-{number}:3000", f"server 127.0.0.1:{api}")
+    demand("api-" not in upstream, "upstream.conf names more daemons than this check has")
+    (conf / "upstream.conf").write_text(upstream)
+    if exempt:
+        (conf / "exempt.conf").write_text(exempt)
+    return conf, port, status
+
+
+def start(site, conf, port):
+    """Tests the configuration, then runs it in the foreground."""
+    command = ["nginx", "-p", conf, "-c", conf / "nginx.conf", "-e", conf / "error.log"]
+    done = subprocess.run([*command, "-t"], capture_output=True, text=True)
+    demand(done.returncode == 0, f"nginx -t: {done.stderr}")
+    demand("[warn]" not in done.stderr, f"nginx -t warns: {done.stderr}")
+    child = site.start("nginx", [*command, "-g", "daemon off;"])
+    wait_for("nginx", lambda: get(f"http://127.0.0.1:{port}/health")[0])
+    return child
+
+
+def ask(port, method, path, body=None, headers=None):
+    """`(status, headers, text)` of one request on a connection of its own."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection.request(method, path, body, headers or {})
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    connection.close()
+    return answer.status, answer.headers, text
+
+
+def refusals(port):
+    """What nginx refuses by itself looks like flashd's refusals, and nothing private has a way through."""
+    purchase = "/api/v1/flash/purchase"
+    json_type = {"content-type": "application/json"}
+    status, headers, text = ask(port, "POST", purchase, "{" + " " * 5000 + "}", json_type)
+    demand((status, json.loads(text)["error"]) == (413, "PAYLOAD_TOO_LARGE"), f"a body of 5,000 bytes: {status} {text}")
+    demand(headers["content-type"] == "application/problem+json", f"a 413 is {headers['content-type']}")
+    # 4 KiB exactly pass nginx; flashd reads them too and finds no purchase.
+    status, _, text = ask(port, "POST", purchase, "{" + " " * 4094 + "}", json_type)
+    demand((status, json.loads(text)["error"]) == (400, "VALIDATION_ERROR"), f"a body of 4,096 bytes: {status} {text}")
+    status, _, _ = ask(port, "GET", "/health", headers={"x-long": "x" * 17_000})
+    demand(status == 431, f"a head of 17,000 bytes: {status}")
+    status, _, _ = ask(port, "GET", "/health", headers={"x-long": "x" * 15_000})
+    demand(status == 200, f"a head of 15,000 bytes: {status}")
+    for path in ["/metrics", "/stats", "/livez", "/readyz", "/admin", "/stub_status", "/", "/api/v1/flash/../../../metrics"]:
+        status, _, text = ask(port, "GET", path)
+        demand((status, json.loads(text)["error"]) == (404, "NOT_FOUND"), f"{path}: {status} {text}")
+    _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "from-the-client.1"})
+    demand(headers["x-request-id"] == "from-the-client.1", "a request id of the client is not passed through")
+    _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "bad id\t<>"})
+    demand(re.fullmatch("[0-9a-f]{32}", headers["x-request-id"]), f"made-up id {headers['x-request-id']}")
+    print("ok: bounds equal flashd's, refusals look like flashd's, nothing private has a way through, ids are kept")
+
+
+def limits(site, api_ports):
+    """One address that takes everything is slowed down; a few hundred buyers behind it are not."""
+    conf, port, _ = configure(site, api_ports, NOBODY_EXEMPT)
+    start(site, conf, port)
+    with Crowd(port, buyers=40, sku="2", pause_s=0.05) as crowd:
+        time.sleep(3)
+    demand(not crowd.undecided, f"a school behind one address was limited: {crowd.undecided[:3]}")
+    done = subprocess.run(
+        ["wrk", "-t1", "-c50", "-d4s", f"http://127.0.0.1:{port}/health"], capture_output=True, text=True, timeout=60
+    )
+    refused = int((re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout) or [0, 0])[1])
+    total = int(re.search(r"(\d+) requests in", done.stdout)[1])
+    passed = total - refused
+    demand(passed <= 1000 * 6 + 2000, f"{passed:,} requests of one address passed in 4 s")
+    demand(refused > 0, f"a flood of {total:,} requests was not limited")
+    status, headers, text = flooded(port)
+    demand((status, headers["retry-after"]) == (429, "1"), f"a limited request: {status} {dict(headers)}")
+    demand(json.loads(text)["error"] == "RATE_LIMIT_EXCEEDED", text)
+    print(f"ok: limits: {len(crowd.orders):,} purchases of one address passed; of a flood of {total:,} only {passed:,}")
+
+
+def flooded(port):
+    """The first 429 that a burst of requests meets."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    for _ in range(20_000):
+        connection.request("GET", "/api/v1/flash/skus")
+        answer = connection.getresponse()
+        text = answer.read().decode()
+        if answer.status == 429:
+            return answer.status, answer.headers, text
+    return answer.status, answer.headers, text
+
+
+def tls(site, api_ports):
+    """The TLS example, as it is in the file, with a certificate of our own."""
+    conf, port, _ = configure(site, api_ports)
+    main = (conf / "nginx.conf").read_text()
+    plain = re.search(r"    server \{\n        listen 127\.0\.0\.1:\d+ backlog.*?\n    \}\n", main, re.S)[0]
+    secure = free_port()
+    example = (conf / "tls.conf.example").read_text()
+    example = example.replace("listen 8080", f"listen 127.0.0.1:{port}").replace("listen 8443", f"listen 127.0.0.1:{secure}")
+    (conf / "nginx.conf").write_text(main.replace(plain, example))
+    (conf / "tls").mkdir()
+    subprocess.run(
+        ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+        + ["-subj", "/CN=localhost", "-keyout", conf / "tls/site.key", "-out", conf / "tls/site.crt"],
+        check=True,
+        capture_output=True,
+    )
+    start(site, conf, port)
+    status, headers, _ = ask(port, "GET", "/api/v1/flash/skus")
+    demand(status == 308 and headers["location"].startswith("https://"), f"plain HTTP: {status}")
+    for version, accepted in [("--tls-max 1.1 --tlsv1.0", False), ("--tls-max 1.2 --tlsv1.2", True), ("--tlsv1.3", True)]:
+        command = ["curl", "--silent", "--insecure", *version.split(), "-o", "/dev/null", f"https://127.0.0.1:{secure}/api/v1/flash/skus"]
+        done = subprocess.run([*command, "--write-out", "%{http_code}"], capture_output=True, text=True)
+        demand((done.stdout == "200") == accepted, f"TLS {version}: {done.stdout}")
+    print("ok: the TLS example serves TLS 1.2 and 1.3, nothing older, and sends plain requests there")
+
+
+def kill_one(site, daemons, port):
+    """`kill -9` of one of two daemons under load: only what it had in hand is without an answer, and is found out."""
+    with Crowd(port, buyers=60) as crowd:
+        time.sleep(3)
+        child = daemons[0][0]
+        child.kill()
+        # Until it is reaped it may still have taken something into its hands.
+        child.wait()
+        killed = time.time()
+        time.sleep(4)
+        after_kill = len(crowd.orders)
+        port_of_dead = int(daemons[0][1].rsplit(":", 1)[1])
+        daemons[0] = site.daemon("api-1", "api", port=port_of_dead)
+        time.sleep(6)
+    in_hand = [one for one in crowd.undecided if one[0] <= killed]
+    later = [one for one in crowd.undecided if one[0] > killed]
+    demand(not later, f"{len(later)} purchases that began after the kill failed: {later[:5]}")
+    demand(len(in_hand) <= 60, f"{len(in_hand)} in hand of 60 buyers")
+    demand(not crowd.given_up, f"never decided: {crowd.given_up[:3]}")
+    books(site, crowd, "1")
+    counts = [len(crowd.orders), after_kill, len(in_hand)]
+    print("ok: kill -9: {:,} purchases, {:,} of them when the daemon had been away for 4 s; {} in its hands were repeated with their keys, none failed".format(*counts))
+    return crowd
+
+
+def books(site, crowd, sku):
+    """What buyers were told is what MySQL has, to the order."""
+    told = set(crowd.orders.values())
+    demand(len(told) == len(crowd.orders), "two keys got one order")
+
+    def landed():
+        return {line.strip() for line in site.sql(f"SELECT order_id FROM orders WHERE sku_id = {sku}")} >= told
+
+    wait_for("every order in MySQL", landed, 60)
+    rows = {line.strip() for line in site.sql(f"SELECT order_id FROM orders WHERE sku_id = {sku}")}
+    demand(rows == told, f"MySQL has {len(rows):,} orders, buyers were told {len(told):,}")
+
+
+def rolling(site, daemons, port):
+    """SIGTERM to one after the other, as an upgrade does: hardly anybody notices, and whoever asks again gets an answer.
+
+    A daemon that ends closes its idle connections, and nginx may be sending on one of them just then.
+    """
+    with Crowd(port, buyers=40, sku="3") as crowd:
+        for number in range(2):
+            # Longer than fail_timeout: until then nginx believes that the other one is still gone.
+            time.sleep(3)
+            child, url, _ = daemons[number]
+            child.send_signal(signal.SIGTERM)
+            demand(child.wait(30) == 0, "a daemon did not end well")
+            daemons[number] = site.daemon(f"api-{number + 1}", "api", port=int(url.rsplit(":", 1)[1]))
+        time.sleep(6)
+    again = crowd.undecided
+    demand(len(again) <= 20, f"{len(again)} purchases were not answered while daemons were replaced: {again[:5]}")
+    demand(not crowd.given_up, f"never decided: {crowd.given_up[:3]}")
+    books(site, crowd, "3")
+    print(f"ok: both daemons replaced one after the other, {len(crowd.orders):,} purchases, {len(again)} asked twice, none failed")
+
+
+def main():
+    with Site() as site:
+        site.servers()
+        site.flashctl("setup", "--yes", *(word for sku in "123" for word in ("--sku", f"{sku}=900000@49.00")))
+        site.daemon("worker", "worker")
+        daemons = [site.daemon("api-1", "api"), site.daemon("api-2", "api")]
+        ports = [int(url.rsplit(":", 1)[1]) for _, url, _ in daemons]
+        conf, port, status = configure(site, ports)
+        start(site, conf, port)
+        refusals(port)
+        text = get(f"http://127.0.0.1:{status}/stub_status")[1]
+        demand("Active connections" in text, text)
+        kill_one(site, daemons, port)
+        rolling(site, daemons, port)
+        lines = [json.loads(line) for line in (conf / "access.log").read_text().splitlines()]
+        served = {line["daemon"] for line in lines if line["status"] == 200 and "purchase" in line["request"]}
+        demand(len(served) >= 2, f"all purchases went to {served}")
+        tls(site, ports)
+        limits(site, ports)
+
+
+if __name__ == "__main__":
+    main()
