@@ -1,9 +1,14 @@
 //! Signals as messages, for programs that own the terminal: what the keyboard cannot say in raw mode, and what others say from
 //! outside.
 
-use std::{io, sync::mpsc, thread};
+use std::{io, process, sync::mpsc, thread, time::Duration};
 
 use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{exit::Exit, screen};
+
+/// How long the program may take to end after it was asked to.
+const END_WITHIN: Duration = Duration::from_secs(2);
 
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,7 +21,8 @@ pub(crate) enum Asked {
     Resume,
 }
 
-/// Starts to listen. The thread lives until the program ends; from now on SIGTSTP alone stops nothing.
+/// Starts to listen. The thread lives until the program ends; from now on SIGTSTP alone stops nothing. A program that has not
+/// ended [`END_WITHIN`] after it was asked to is ended: reading keys from a terminal that has gone away never comes back.
 pub(crate) fn listen() -> io::Result<mpsc::Receiver<Asked>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (sender, receiver) = mpsc::sync_channel(16);
@@ -42,6 +48,9 @@ pub(crate) fn listen() -> io::Result<mpsc::Receiver<Asked>> {
                     _ = stop.recv() => Asked::Suspend,
                     _ = go_on.recv() => Asked::Resume,
                 };
+                if asked == Asked::End {
+                    thread::spawn(end_at_last);
+                }
                 // A full channel means that nobody looks at sixteen earlier ones; one more would not help.
                 if let Err(mpsc::TrySendError::Disconnected(_)) = sender.try_send(asked) {
                     return;
@@ -50,4 +59,10 @@ pub(crate) fn listen() -> io::Result<mpsc::Receiver<Asked>> {
         });
     })?;
     Ok(receiver)
+}
+
+fn end_at_last() {
+    thread::sleep(END_WITHIN);
+    screen::restore();
+    process::exit(i32::from(Exit::Interrupted.code()));
 }
