@@ -8,7 +8,7 @@ use flash_tests::{
     crowd::Rush,
     site::{AUDITED, Site, ticket},
 };
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
 use crate::tmux::Terminal;
 
@@ -28,9 +28,10 @@ fn top(terminal: &Terminal, variables: &str, arguments: &str) {
     assert!(terminal.is_taken());
 }
 
-fn signal(terminal: &Terminal, signal: Signal) {
+/// The process that was started last.
+fn pid(terminal: &Terminal) -> Pid {
     let pid: i32 = fs::read_to_string(terminal.pid_file()).unwrap().trim().parse().unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
+    Pid::from_raw(pid).unwrap()
 }
 
 /// Presses a key and waits for what it does.
@@ -96,8 +97,7 @@ fn every_key(terminal: &Terminal) {
     terminal.keys(&["Space"]);
     let before = terminal.coloured();
     terminal.keys(&["t"]);
-    std::thread::sleep(Duration::from_millis(500));
-    assert_ne!(terminal.coloured(), before, "other colours");
+    terminal.wait_until("other colours", |_| terminal.coloured() != before);
     comes("C-l", FOOTER);
 }
 
@@ -134,7 +134,7 @@ async fn every_key_every_size_and_every_end_leave_a_terminal_that_works() {
 
         for (end, exit) in [(Signal::TERM, 130), (Signal::INT, 130), (Signal::HUP, 130)] {
             top(&terminal, "", &arguments);
-            signal(&terminal, end);
+            kill_process(pid(&terminal), end).unwrap();
             assert_eq!(terminal.exit_code(), exit, "{end:?}");
             terminal.check_restored();
         }
@@ -151,6 +151,16 @@ async fn every_key_every_size_and_every_end_leave_a_terminal_that_works() {
         terminal.wait_for("ordered by FLASHCTL_PANIC_AT=top.key");
         assert_eq!(terminal.exit_code(), 1, "a panic");
         terminal.check_restored();
+
+        // A terminal that goes away takes the dashboard with it.
+        top(&terminal, "", &arguments);
+        let orphan = pid(&terminal);
+        drop(terminal);
+        let gone = (0..300).any(|_| {
+            std::thread::sleep(Duration::from_millis(100));
+            test_kill_process(orphan).is_err()
+        });
+        assert!(gone, "still there without a terminal");
     };
     tokio::task::spawn_blocking(look).await.unwrap();
     rush.stop().await;
