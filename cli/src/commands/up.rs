@@ -1,6 +1,6 @@
 //! `flashctl up`: the whole system in the foreground, every line of it prefixed on stderr, until it is told to stop.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::{collections::BTreeMap, ffi::OsString, fs, io::Write as _, os::unix::fs::OpenOptionsExt as _, path::PathBuf};
 
 use clap::Args;
 use flash_stack::{KafkaChoice, LogLine, MysqlChoice, RedisChoice, StackOptions, log_channel};
@@ -24,6 +24,7 @@ Examples:
   flashctl up --redis replica          a primary and a replica, to fail over by hand
   flashctl up --redis redis://10.0.0.5:6379 --kafka 10.0.0.6:9092
   flashctl up --no-flashd              only the servers, for a daemon of your own
+  flashctl up --env-file site.env      in the other terminal: source site.env
   flashctl up -o json > site.json &     addresses and environment for a script";
 
 /// Keep the whole system running in the foreground.
@@ -31,6 +32,7 @@ Examples:
 /// Starts Redis, MariaDB or MySQL, a Kafka-protocol broker and flashd on loopback ports, and stops all of them on
 /// Ctrl-C or SIGTERM (exit code 0; a second signal exits at once). Servers that were not started here are never
 /// touched. If one of ours dies, the rest is stopped and the exit code is 1; of several Redis servers, all may die but one.
+/// When all is up, stdout has the variables by which the other commands find it, as lines for a shell.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct UpArgs {
@@ -48,6 +50,9 @@ pub(crate) struct UpArgs {
     /// Keep data in this directory; without it all data is temporary.
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// Write the variables to this file as well, readable for its owner only; removed at the end.
+    #[arg(long, value_name = "FILE")]
+    env_file: Option<PathBuf>,
     /// Port of the API; 0 takes any free one. [default: 3000 if free]
     #[arg(long)]
     port: Option<u16>,
@@ -80,6 +85,7 @@ async fn up(
     interrupt: &mut Interrupt,
 ) -> Result<Exit, Failure> {
     terminal.talk(&terminal.dim("starting – stop with Ctrl-C"));
+    let env_file = args.env_file.clone();
     let site = Site::start(args.into_options(logs)).await?;
     let unready = tokio::select! {
         reason = site.unready_reason() => reason,
@@ -93,10 +99,14 @@ async fn up(
             return Ok(Exit::Interrupted);
         }
     };
-    if let Err(failure) = announce(&site, unready, terminal) {
-        stop(site, terminal).await;
-        return Err(failure);
-    }
+    let env_file = env_file.map(|path| EnvFile::write(path, &site)).transpose();
+    let _env_file = match env_file.and_then(|file| announce(&site, unready, terminal).map(|()| file)) {
+        Ok(file) => file,
+        Err(failure) => {
+            stop(site, terminal).await;
+            return Err(failure);
+        }
+    };
     let died = tokio::select! {
         died = site.first_exit() => Some(died),
         () = interrupt.requested() => None,
@@ -148,13 +158,46 @@ fn announce(site: &Site, unready: Option<String>, terminal: &Terminal) -> Result
     let told: Vec<String> = urls.iter().filter_map(|(name, url)| Some(format!("{name} {}", url.as_ref()?))).collect();
     let word = if unready.is_none() { "ready" } else { "up" };
     terminal.talk(&format!("{} {}", terminal.green(word), told.join(" · ")));
-    if terminal.output() == Output::Json {
-        let mut line: serde_json::Map<String, serde_json::Value> =
-            urls.into_iter().map(|(name, url)| (name.to_owned(), url.into())).collect();
-        line.insert("env".to_owned(), serde_json::json!(site.env_map()));
-        terminal.answer(&serde_json::Value::Object(line).to_string())?;
+    match terminal.output() {
+        Output::Json => {
+            let mut line: serde_json::Map<String, serde_json::Value> =
+                urls.into_iter().map(|(name, url)| (name.to_owned(), url.into())).collect();
+            line.insert("env".to_owned(), serde_json::json!(site.env_map()));
+            terminal.answer(&serde_json::Value::Object(line).to_string())
+        }
+        Output::Text => terminal.answer(&exports(&site.env_map())),
     }
-    Ok(())
+}
+
+/// The variables as lines for a shell.
+fn exports(variables: &BTreeMap<String, String>) -> String {
+    let quoted = |value: &str| format!("'{}'", value.replace('\'', r"'\''"));
+    let lines: Vec<String> = variables.iter().map(|(name, value)| format!("export {name}={}", quoted(value))).collect();
+    lines.join("\n")
+}
+
+/// The file with the variables; goes away with the site, since it holds secrets and leads nowhere any more.
+struct EnvFile(PathBuf);
+
+impl EnvFile {
+    fn write(path: PathBuf, site: &Site) -> Result<Self, Failure> {
+        let text = exports(&site.env_map()) + "\n";
+        let opened = fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path);
+        match opened.and_then(|mut file| file.write_all(text.as_bytes())) {
+            Ok(()) => Ok(Self(path)),
+            Err(error) => {
+                let context = format!("cannot write {}", path.display());
+                Err(Failure::from_error(anyhow::Error::new(error).context(context)))
+            }
+        }
+    }
+}
+
+impl Drop for EnvFile {
+    fn drop(&mut self) {
+        // If it is gone already, somebody has tidied up before us.
+        _ = fs::remove_file(&self.0);
+    }
 }
 
 async fn stop(site: Site, terminal: &Terminal) {
@@ -179,5 +222,16 @@ fn color_of(server: &str) -> &'static str {
         "mysql" => "34",
         "kafka" => "35",
         _ => "32",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_reach_the_shell_as_they_are() {
+        let variables = BTreeMap::from([("A".to_owned(), "it's $HOME".to_owned()), ("B".to_owned(), String::new())]);
+        assert_eq!(exports(&variables), "export A='it'\\''s $HOME'\nexport B=''");
     }
 }
