@@ -3,9 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    chaos::ChaosArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs, payments::PaymentsArgs,
-    rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, up::UpArgs,
-    why::WhyArgs,
+    chaos::ChaosArgs, compare::CompareArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs,
+    payments::PaymentsArgs, rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs,
+    sku::SkuArgs, up::UpArgs, why::WhyArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -19,6 +19,7 @@ Examples:
   flashctl sku list                    what is on sale, with its stock
   flashctl sale pause --all --why \"payment provider is down\"
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
+  flashctl compare                     what one would write first, and flashd: who oversells, who is fast
   flashctl rebuild --dry-run           what filling Redis anew would mean
   flashctl payments --refund-pending   money that has to be given back
   flashctl reconcile                   whether Redis, log and MySQL agree, while it sells
@@ -52,6 +53,7 @@ pub(crate) enum Command {
     Sku(SkuArgs),
     Sale(SaleArgs),
     Loadtest(Box<LoadtestArgs>),
+    Compare(CompareArgs),
     Rebuild(RebuildArgs),
     Payments(PaymentsArgs),
     Reconcile(ReconcileArgs),

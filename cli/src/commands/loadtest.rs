@@ -18,6 +18,8 @@ use flash_loadgen::{EndReason, Finished, LoadError, Plan, Run, SkuOnSale, SkuSha
 pub(crate) use args::LoadtestArgs;
 pub(crate) use baseline::{Change, Comparison};
 pub(crate) use judging::JudgeBy;
+pub(crate) use origin::{command_line, servers};
+pub(crate) use pace::{Wave, count, milliseconds};
 pub(crate) use result::LoadtestReport;
 pub(crate) use summary::{headline, micros};
 pub(crate) use threshold::Checked;
@@ -168,7 +170,7 @@ impl Bench {
 }
 
 /// Shows progress until the load threads are done.
-async fn watch(load: Run, terminal: &Terminal, interrupt: &mut Interrupt) -> Result<Finished, Failure> {
+pub(crate) async fn watch(load: Run, terminal: &Terminal, interrupt: &mut Interrupt) -> Result<Finished, Failure> {
     let mut progress = Progress::new(*terminal);
     let mut ticks = tokio::time::interval(WATCH);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
@@ -190,7 +192,7 @@ async fn watch(load: Run, terminal: &Terminal, interrupt: &mut Interrupt) -> Res
 }
 
 /// Waits for the drain and judges. An interrupt cuts the wait short, unless it has ended the run already.
-async fn judge(
+pub(crate) async fn judge(
     places: &Places,
     finished: &Finished,
     patience: Duration,
@@ -223,7 +225,7 @@ async fn look_at_catalog(target: &Target, plan: &Plan) -> Result<Vec<SkuOnSale>,
 }
 
 /// Exit code and hint of an engine error.
-fn explain(error: LoadError) -> Failure {
+pub(crate) fn explain(error: LoadError) -> Failure {
     match &error {
         LoadError::Plan(_) => Failure::new(Exit::Usage, error),
         LoadError::NotLoopback { host } => {

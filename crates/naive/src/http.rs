@@ -112,9 +112,7 @@ async fn purchase(shop: &Shop, request: Request<Incoming>) -> Result<(u16, Value
 }
 
 async fn skus(shop: &Shop) -> Result<(u16, Value), ShopError> {
-    let sku = |(sku_id, capacity, left): (u64, i64, i64)| {
-        json!({ "skuId": sku_id.to_string(), "name": "", "capacity": capacity, "available": left.max(0) })
-    };
+    let sku = |(sku_id, capacity, left): (u64, i64, i64)| json!({ "skuId": sku_id.to_string(), "name": "", "capacity": capacity, "available": left.max(0) });
     let skus: Vec<Value> = shop.stocks().await?.into_iter().map(sku).collect();
     Ok((200, json!({ "skus": skus })))
 }

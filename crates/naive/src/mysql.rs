@@ -89,7 +89,8 @@ pub(crate) async fn order(pool: &MySqlPool, order_id: u64) -> Result<Option<Orde
 
 /// The order of an earlier click with the same key.
 pub(crate) async fn earlier(pool: &MySqlPool, purchase: &Purchase) -> Result<Sold, ShopError> {
-    let select = "SELECT order_id, sku_id, quantity, expires_at_ms FROM orders WHERE user_id = ? AND idempotency_key = ?";
+    let select =
+        "SELECT order_id, sku_id, quantity, expires_at_ms FROM orders WHERE user_id = ? AND idempotency_key = ?";
     let query = sqlx::query_as(select).bind(purchase.user_id).bind(&purchase.key);
     let row: (u64, u64, u32, u64) = query.fetch_one(pool).await?;
     Ok(Sold::Order(Order::from_row(row)))
@@ -99,7 +100,8 @@ pub(crate) async fn earlier(pool: &MySqlPool, purchase: &Purchase) -> Result<Sol
 pub(crate) async fn insert(db: &mut MySqlConnection, purchase: &Purchase) -> Result<Option<Order>, sqlx::Error> {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let expires_at_ms = u64::try_from(now_ms).unwrap_or(u64::MAX / 2) + HOLD_MS;
-    let insert = "INSERT INTO orders (user_id, sku_id, quantity, idempotency_key, expires_at_ms) VALUES (?, ?, ?, ?, ?)";
+    let insert =
+        "INSERT INTO orders (user_id, sku_id, quantity, idempotency_key, expires_at_ms) VALUES (?, ?, ?, ?, ?)";
     let Purchase { user_id, sku_id, quantity, key } = purchase;
     let query = sqlx::query(insert).bind(user_id).bind(sku_id).bind(quantity).bind(key).bind(expires_at_ms);
     match query.execute(db).await {
@@ -121,8 +123,7 @@ pub(crate) async fn buy(pool: &MySqlPool, purchase: &Purchase, locked: bool) -> 
         true => "SELECT stock FROM stock WHERE sku_id = ? FOR UPDATE",
         false => "SELECT stock FROM stock WHERE sku_id = ?",
     };
-    let stock: Option<i64> =
-        sqlx::query_scalar(select).bind(purchase.sku_id).fetch_optional(&mut *transaction).await?;
+    let stock: Option<i64> = sqlx::query_scalar(select).bind(purchase.sku_id).fetch_optional(&mut *transaction).await?;
     let Some(stock) = stock else {
         transaction.rollback().await?;
         return Ok(Sold::UnknownSku);

@@ -231,7 +231,8 @@ fn an_unknown_sku_has_nothing_to_sell() {
 #[test]
 fn without_stores_an_oversell_is_still_seen() {
     let run = World::honest(3, 3).run;
-    let on_sale = |capacity| vec![SkuOnSale { sku_id: 1, name: String::new(), capacity, available: None, price_minor: None }];
+    let on_sale =
+        |capacity| vec![SkuOnSale { sku_id: 1, name: String::new(), capacity, available: None, price_minor: None }];
     let clean = judge_alone(&run, &on_sale(Some(3)), "no stores".into());
     assert_eq!((clean.outcome, clean.basis), (Outcome::Clean, Basis::ToldAlone));
     assert!(!clean.judged.contains(&Kind::Lost));
