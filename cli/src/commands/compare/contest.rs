@@ -22,7 +22,7 @@ use crate::{
     report::Failure,
     site::{DaemonOptions, Site, config_of},
     terminal::Terminal,
-    verdict::Places,
+    verdict::{Places, Verdict},
 };
 
 /// The warm-up: pools are filled, statements prepared, code and caches warm. The slowest server needs seconds for it.
@@ -72,6 +72,8 @@ pub(crate) struct Turn {
     pub(crate) stopped: bool,
     /// What counts.
     pub(crate) figures: Figures,
+    /// flashd only: the whole verdict.
+    pub(crate) verdict: Option<Verdict>,
     /// Everything that was measured.
     pub(crate) run: flash_loadgen::Report,
 }
@@ -99,20 +101,25 @@ impl Contest {
     ) -> Result<Turn, Failure> {
         self.terminal.talk(&format!("round {}: {} …", round + 1, super::title(contestant)));
         let sku_id = u64::from(round) + 1;
-        let (finished, figures) = match contestant.naive() {
-            Some(kind) => self.naive_turn(kind, sku_id, interrupt).await?,
+        let (finished, figures, verdict) = match contestant.naive() {
+            Some(kind) => {
+                let (finished, figures) = self.naive_turn(kind, sku_id, interrupt).await?;
+                (finished, figures, None)
+            }
             None => {
                 self.site.start_daemon(&self.daemon).await?;
                 let result = self.flashd_turn(sku_id, interrupt).await;
                 self.site.stop_daemon().await;
-                result?
+                let (finished, verdict) = result?;
+                let figures = Figures::of_flashd(&finished, self.tickets, &verdict);
+                (finished, figures, Some(verdict))
             }
         };
         let stopped = finished.report.ended == EndReason::Stopped;
-        Ok(Turn { server: contestant, round: round + 1, stopped, figures, run: finished.report })
+        Ok(Turn { server: contestant, round: round + 1, stopped, figures, verdict, run: finished.report })
     }
 
-    async fn flashd_turn(&self, sku_id: u64, interrupt: &mut Interrupt) -> Result<(Finished, Figures), Failure> {
+    async fn flashd_turn(&self, sku_id: u64, interrupt: &mut Interrupt) -> Result<(Finished, Verdict), Failure> {
         if let Some(reason) = self.site.unready_reason().await {
             return Err(Failure::message(format!("flashd did not become ready: {reason}")));
         }
@@ -120,7 +127,7 @@ impl Contest {
         let finished = self.load(target, sku_id, interrupt).await?;
         let places = Places::of(&config_of(&self.site.env_map())?);
         let verdict = loadtest::judge(&places, &finished, PATIENCE, &self.terminal, interrupt).await?;
-        Ok((finished.clone(), Figures::of_flashd(&finished, self.tickets, &verdict)))
+        Ok((finished, verdict))
     }
 
     async fn naive_turn(

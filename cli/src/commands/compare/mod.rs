@@ -40,15 +40,15 @@ use contest::Contest;
 
 const EXAMPLES: &str = "\
 Examples:
-  flashctl compare                                  1,000 tickets, 2,000 buyers per second for 10 s, four servers
-  flashctl compare --rate 5k --tickets 20k --duration 20s
+  flashctl compare                                  1,000 tickets, 5,000 buyers per second for 10 s, four servers
+  flashctl compare --rate 10k --tickets 20k --duration 20s
   flashctl compare --rate 5s:0..4k --rate 5s:4k --poisson
   flashctl compare --stage 20s:200                  a closed loop: 200 users who ask again when answered
   flashctl compare --rounds 3 --html compare.html   each server three times, in another order every time
   flashctl compare -o json --report compare.json";
 
 /// Buyers per second where nothing is said.
-const DEFAULT_RATE: f64 = 2_000.0;
+const DEFAULT_RATE: f64 = 5_000.0;
 /// What is bought while a server gets warm.
 pub(crate) const WARM_UP_SKU: u64 = 1_000;
 /// More than a warm-up can buy.
@@ -66,7 +66,7 @@ const REST: Duration = Duration::from_secs(2);
 #[command(before_help = EXAMPLES)]
 pub(crate) struct CompareArgs {
     /// Open loop: buyers per second, whether a server keeps up or not; `10s:0..5k` for a ramp; repeat for several phases.
-    /// [default: 2k]
+    /// [default: 5k]
     #[arg(long = "rate", value_name = "[DURATION:]RATE[..RATE]", conflicts_with = "stages")]
     rates: Vec<Wave>,
     /// Closed loop: so many users, each of whom asks again when answered; repeat for several stages.
@@ -244,8 +244,8 @@ mod tests {
     #[test]
     fn a_plan_is_open_unless_stages_are_given() {
         let words = |line: &[&str]| plan(line).unwrap().open.unwrap().schedule.words();
-        assert_eq!(words(&[]), "2000/s for 10 s");
-        assert_eq!(words(&["--rate", "5k", "--duration", "3s", "--poisson"]), "5000/s for 3 s; Poisson");
+        assert_eq!(words(&[]), "5000/s for 10 s");
+        assert_eq!(words(&["--rate", "6k", "--duration", "3s", "--poisson"]), "6000/s for 3 s; Poisson");
         let closed = plan(&["--stage", "2s:50"]).unwrap();
         assert!(closed.open.is_none() && closed.duration_ms() == 2_000 && closed.retry_share == 0.0);
         assert_eq!(closed.seed, Some(7));

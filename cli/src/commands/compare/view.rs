@@ -114,6 +114,8 @@ pub(crate) fn notes(report: &CompareReport) -> Vec<String> {
         let remarks = report.shown(server).map(|figures| figures.remarks).unwrap_or_default();
         lines.extend(remarks.into_iter().map(|remark| format!("{:<20} ! {remark}", "")));
     }
+    let findings = report.turns.iter().filter_map(|turn| turn.verdict.as_ref()).flat_map(|verdict| &verdict.findings);
+    lines.extend(findings.map(|finding| format!("{:<20} {}: {}", "BROKEN", finding.kind.name(), finding.detail)));
     let order: Vec<&str> = report.turns.iter().map(|turn| title(turn.server)).collect();
     let pool = if report.pacing == Pacing::Open {
         format!(", {} connections", grouped(report.connections))

@@ -10,7 +10,7 @@ fn latency_of(p50_us: u64) -> Latency {
 
 fn turn(server: Contestant, figures: Figures) -> Turn {
     let figures = Figures { tickets: 1_000, sold_out: latency_of(900), ..figures };
-    Turn { server, round: 1, stopped: false, figures, run: Report::default() }
+    Turn { server, round: 1, stopped: false, figures, verdict: None, run: Report::default() }
 }
 
 fn report() -> CompareReport {
