@@ -14,7 +14,7 @@ use crate::{
 pub(crate) const fn title(server: Contestant) -> &'static str {
     match server {
         Contestant::Mysql => "MySQL",
-        Contestant::MysqlLock => "MySQL, row lock",
+        Contestant::MysqlLock => "MySQL + lock",
         Contestant::RedisMysql => "Redis + MySQL",
         Contestant::Flashd => "flashd",
     }
@@ -124,7 +124,7 @@ pub(crate) fn notes(report: &CompareReport) -> Vec<String> {
     };
     lines.extend([
         format!("SCHEDULE             {}, {}{pool}, seed {}: the same users at the same times", report.pacing.name(), report.schedule, report.seed),
-        format!("ORDER                {} – one at a time, each warmed up with 1,000 purchases of another SKU, 2 s of rest in between", order.join(", ")),
+        format!("ORDER                {}; one at a time, each warmed up with 1,000 purchases of another SKU, 2 s of rest in between", order.join(" → ")),
         "JUDGED               every 200 against the server's own orders; flashd against log, MySQL and Redis".to_owned(),
     ]);
     let host = &report.host;

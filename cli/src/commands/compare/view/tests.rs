@@ -99,7 +99,7 @@ fn only_flashd_can_break_its_word() {
 #[test]
 fn the_page_says_the_same() {
     let page = crate::report_page::contest_page(&report());
-    for text in ["5,412", "÷774", "MySQL, row lock", "61.7 % of the buyers", "flashctl compare"] {
+    for text in ["5,412", "÷774", "MySQL + lock", "61.7 % of the buyers", "flashctl compare"] {
         assert!(page.contains(text), "{text}: {page}");
     }
     assert!(!page.contains("http"), "nothing from elsewhere");
