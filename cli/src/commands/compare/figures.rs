@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 
-use flash_loadgen::{Finished, Latency, Report};
+use flash_loadgen::{Finished, Latency};
 use flash_naive::Order;
 use serde::{Deserialize, Serialize};
 
@@ -24,9 +24,9 @@ pub(crate) struct Figures {
     pub(crate) lost: u64,
     /// Orders in its tables that no buyer was told of.
     pub(crate) unannounced: u64,
-    /// Purchases accepted per second while there was stock.
+    /// Purchases accepted per second, from the start to the last of them.
     pub(crate) accepted_per_s: f64,
-    /// When it was sold out, after the first request; `null`: never.
+    /// When the last unit was told, if somebody was refused in the end; `null`: it never was sold out.
     pub(crate) sold_out_after_ms: Option<u64>,
     /// Answers of any kind per second.
     pub(crate) answers_per_s: f64,
@@ -58,7 +58,7 @@ impl Figures {
             lost += u64::from(row.is_none_or(|row| row.quantity != u32::from(told.quantity)));
         }
         let in_tables: u64 = orders.iter().map(|order| u64::from(order.quantity)).sum();
-        let measured = Self::measured(&finished.report, tickets);
+        let measured = Self::measured(finished, tickets);
         let oversold = measured.told.max(in_tables).saturating_sub(measured.tickets);
         Self { oversold, lost, unannounced: unmatched.len() as u64, ..measured }
     }
@@ -68,7 +68,7 @@ impl Figures {
         let found = |kind: &Kind| {
             Some(format!("{} {}", kind.name(), verdict.count(*kind))).filter(|_| verdict.count(*kind) > 0)
         };
-        let measured = Self::measured(&finished.report, tickets);
+        let measured = Self::measured(finished, tickets);
         let remarks = [measured.remarks, verdict.remarks.clone()].concat();
         Self {
             oversold: verdict.count(Kind::Oversold),
@@ -81,14 +81,17 @@ impl Figures {
         }
     }
 
-    fn measured(run: &Report, tickets: u32) -> Self {
-        let throughput = &run.throughput;
+    /// The engine's own rate ends with the schedule; what a slow server still sells after that counts here.
+    fn measured(finished: &Finished, tickets: u32) -> Self {
+        let run = &finished.report;
+        let last_us = finished.told.iter().map(|told| told.answered_us).max().unwrap_or(0);
+        let refused = run.latency.sold_out.count > 0;
         Self {
             tickets: u64::from(tickets),
             told: run.units_told,
-            accepted_per_s: throughput.accepted_per_s,
-            sold_out_after_ms: throughput.sold_out.then_some(throughput.stock_lasted_ms),
-            answers_per_s: throughput.requests_per_s,
+            accepted_per_s: if last_us == 0 { 0.0 } else { finished.told.len() as f64 * 1e6 / last_us as f64 },
+            sold_out_after_ms: refused.then_some(last_us / 1_000),
+            answers_per_s: run.throughput.requests_per_s,
             win: run.latency.wins,
             sold_out: run.latency.sold_out,
             errors: run.latency.errors.count,
@@ -102,13 +105,22 @@ impl Figures {
 
 #[cfg(test)]
 mod tests {
-    use flash_loadgen::Told;
+    use flash_loadgen::{Report, Told};
 
     use super::*;
 
     fn told(order_id: u64) -> Told {
         let quantity = 1;
-        Told { order_id, reservation_id: 0, user_id: 0, key: 0, sku_id: 1, quantity, answered_us: 0, expires_at_ms: 0 }
+        Told {
+            order_id,
+            reservation_id: 0,
+            user_id: 0,
+            key: 0,
+            sku_id: 1,
+            quantity,
+            answered_us: order_id * 500_000,
+            expires_at_ms: 0,
+        }
     }
 
     fn figures(told_orders: &[u64], rows: &[u64], tickets: u32) -> Figures {
@@ -126,6 +138,8 @@ mod tests {
         assert_eq!(counts(figures(&[1, 2, 3], &[1, 2, 3], 2)), (1, 0, 0), "told more than there is");
         assert_eq!(counts(figures(&[1, 2], &[1, 2, 3, 4], 2)), (2, 0, 2), "more in the tables than there is");
         assert_eq!(counts(figures(&[1, 2], &[1, 3], 2)), (0, 1, 1), "the count is right and the order is not");
+        let rate = figures(&[1, 2, 3, 4], &[], 9);
+        assert_eq!((rate.accepted_per_s, rate.sold_out_after_ms), (2.0, None), "four within two seconds");
     }
 
     #[test]
