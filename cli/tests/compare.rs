@@ -1,7 +1,5 @@
 //! `flashctl compare` as an operator meets it: the shipped binaries, real servers, a short schedule.
 
-#![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
-
 use serde_json::Value;
 use tokio::process::Command;
 

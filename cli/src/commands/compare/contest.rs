@@ -192,16 +192,23 @@ impl Contest {
             target: target.clone(),
             skus: one(WARM_UP_SKU),
             open: Some(OpenLoop { schedule, connections }),
-            // Other users than those who count.
-            seed: self.plan.seed.map(|seed| seed ^ 1),
+            seed: self.plan.seed.map(|seed| seeds(seed, sku_id).0),
             retry_share: 0.0,
             watch_stock: false,
             ..Plan::default()
         };
         quietly(warm_up, interrupt).await?;
-        let plan = Plan { target, skus: one(sku_id), ..self.plan.clone() };
+        let seed = self.plan.seed.map(|seed| seeds(seed, sku_id).1);
+        let plan = Plan { target, seed, skus: one(sku_id), ..self.plan.clone() };
         loadtest::watch(start(plan).await?, &self.terminal, interrupt).await
     }
+}
+
+/// Seeds of a round's warm-up and of its load, by the SKU of the round: the same for every server, and never twice, for a key
+/// that comes again is an old purchase and not a new one.
+fn seeds(seed: u64, sku_id: u64) -> (u64, u64) {
+    let first = seed.wrapping_add(sku_id * 2);
+    (first, first.wrapping_add(1))
 }
 
 /// Where MySQL and Redis of the site are, as the naive server is told.
@@ -239,4 +246,16 @@ async fn quietly(plan: Plan, interrupt: &mut Interrupt) -> Result<(), Failure> {
         }
     };
     ended.map_err(Failure::from_error)?.map(drop).map_err(loadtest::explain)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    #[test]
+    fn nobody_comes_twice() {
+        let seeds: HashSet<u64> =
+            (1..=9).map(|sku_id| super::seeds(7, sku_id)).flat_map(|(warm_up, load)| [warm_up, load]).collect();
+        assert_eq!(seeds.len(), 18);
+    }
 }

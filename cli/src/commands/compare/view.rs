@@ -10,6 +10,9 @@ use crate::{
     table::{self, Align, grouped},
 };
 
+/// Findings of one turn that are told; the document has more.
+const FINDINGS: usize = 5;
+
 /// A server as people call it.
 pub(crate) const fn title(server: Contestant) -> &'static str {
     match server {
@@ -114,7 +117,11 @@ pub(crate) fn notes(report: &CompareReport) -> Vec<String> {
         let remarks = report.shown(server).map(|figures| figures.remarks).unwrap_or_default();
         lines.extend(remarks.into_iter().map(|remark| format!("{:<20} ! {remark}", "")));
     }
-    let findings = report.turns.iter().filter_map(|turn| turn.verdict.as_ref()).flat_map(|verdict| &verdict.findings);
+    let findings = report
+        .turns
+        .iter()
+        .filter_map(|turn| turn.verdict.as_ref())
+        .flat_map(|verdict| verdict.findings.iter().take(FINDINGS));
     lines.extend(findings.map(|finding| format!("{:<20} {}: {}", "BROKEN", finding.kind.name(), finding.detail)));
     let order: Vec<&str> = report.turns.iter().map(|turn| title(turn.server)).collect();
     let pool = if report.pacing == Pacing::Open {
