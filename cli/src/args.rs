@@ -3,9 +3,9 @@
 use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
-    chaos::ChaosArgs, daemon::DaemonArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs, loadtest::LoadtestArgs,
-    payments::PaymentsArgs, rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs,
-    sku::SkuArgs, status::StatusArgs, top::TopArgs, up::UpArgs, why::WhyArgs,
+    chaos::ChaosArgs, compare::CompareArgs, daemon::DaemonArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs,
+    loadtest::LoadtestArgs, payments::PaymentsArgs, rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs,
+    setup::SetupArgs, sku::SkuArgs, status::StatusArgs, top::TopArgs, up::UpArgs, why::WhyArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -22,6 +22,7 @@ Examples:
   flashctl top                         the whole sale on one screen
   flashctl daemon list                 which daemons run, and how they are
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
+  flashctl compare                     what one would write first, and flashd: who oversells, who is fast
   flashctl rebuild --dry-run           what filling Redis anew would mean
   flashctl payments --refund-pending   money that has to be given back
   flashctl reconcile                   whether Redis, log and MySQL agree, while it sells
@@ -58,6 +59,7 @@ pub(crate) enum Command {
     Top(Box<TopArgs>),
     Daemon(DaemonArgs),
     Loadtest(Box<LoadtestArgs>),
+    Compare(CompareArgs),
     Rebuild(RebuildArgs),
     Payments(PaymentsArgs),
     Reconcile(ReconcileArgs),

@@ -157,6 +157,20 @@ impl Site {
         }
     }
 
+    /// Starts a daemon on servers that run without one.
+    pub(crate) async fn start_daemon(&mut self, options: &DaemonOptions) -> Result<(), Failure> {
+        let program = find_program("flashd", options.program.as_deref())?;
+        self.daemon = Some(Daemon::start(options, program, &self.stack, None).await?);
+        Ok(())
+    }
+
+    /// Stops the daemon and leaves the servers running.
+    pub(crate) async fn stop_daemon(&mut self) {
+        if let Some(daemon) = self.daemon.take() {
+            daemon.process.stop().await;
+        }
+    }
+
     /// Stops the daemon, then the servers; `told` hears of each.
     pub(crate) async fn stop_telling(self, mut told: impl FnMut(&str, ProcessExit)) {
         if let Some(daemon) = self.daemon {
@@ -256,15 +270,20 @@ fn is_free(port: u16) -> bool {
     ["127.0.0.1", "0.0.0.0"].iter().all(|host| TcpListener::bind((*host, port)).is_ok())
 }
 
-/// The given program, or the one built along with us.
+/// The given flashd, or the one built along with us.
 pub(crate) fn find_flashd(given: Option<&Path>) -> Result<PathBuf, Failure> {
+    find_program("flashd", given)
+}
+
+/// The given program, or the one of this name built along with us.
+pub(crate) fn find_program(name: &str, given: Option<&Path>) -> Result<PathBuf, Failure> {
     let path = match given {
         Some(path) => path.to_owned(),
-        None => env::current_exe().map_err(Failure::from_error)?.with_file_name("flashd"),
+        None => env::current_exe().map_err(Failure::from_error)?.with_file_name(name),
     };
     if path.is_file() {
         return std::path::absolute(&path).map_err(Failure::from_error);
     }
-    let failure = Failure::message(format!("flashd not found at {}", path.display()));
-    Err(failure.hint("make build, or name it with --flashd PATH"))
+    let failure = Failure::message(format!("{name} not found at {}", path.display()));
+    Err(failure.hint(format!("make build, or name it with --{name} PATH")))
 }

@@ -19,9 +19,12 @@ use flash_loadgen::{Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
 pub(crate) use args::LoadtestArgs;
 pub(crate) use baseline::{Change, Comparison};
 pub(crate) use judging::JudgeBy;
+pub(crate) use origin::{command_line, servers};
+pub(crate) use pace::{Wave, count, milliseconds};
 pub(crate) use result::LoadtestReport;
 pub(crate) use summary::{headline, micros};
 pub(crate) use threshold::Checked;
+pub(crate) use watching::watch;
 
 use crate::{
     args::Output,
@@ -178,7 +181,7 @@ impl Bench {
 }
 
 /// Waits for the drain and judges. A signal cuts the wait short, unless it was what has ended the run.
-async fn judge(
+pub(crate) async fn judge(
     places: &Places,
     finished: &Finished,
     patience: Duration,
@@ -211,7 +214,7 @@ async fn look_at_catalog(target: &Target, plan: &Plan) -> Result<Vec<SkuOnSale>,
 }
 
 /// Exit code and hint of an engine error.
-fn explain(error: LoadError) -> Failure {
+pub(crate) fn explain(error: LoadError) -> Failure {
     match &error {
         LoadError::Plan(_) => Failure::new(Exit::Usage, error),
         LoadError::NotLoopback { host } => {

@@ -1,6 +1,7 @@
 //! One file per command. To add one: its module here, its variant in [`crate::args::Command`], its line below.
 
 pub(crate) mod chaos;
+pub(crate) mod compare;
 pub(crate) mod daemon;
 pub(crate) mod demo;
 pub(crate) mod dlq;
@@ -32,6 +33,7 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Daemon(args) => daemon::command(args, terminal).await,
         Command::Demo(args) => demo::command(args, terminal).await,
         Command::Loadtest(args) => loadtest::command(*args, terminal).await,
+        Command::Compare(args) => compare::command(args, terminal).await,
         Command::Rebuild(args) => rebuild::command(args, terminal).await,
         Command::Payments(args) => payments::command(args, terminal).await,
         Command::Reconcile(args) => reconcile::command(args, terminal).await,

@@ -7,11 +7,13 @@
 
 mod axis;
 mod chart;
+mod contest;
 mod curves;
 mod html;
 mod sections;
 
 use crate::commands::loadtest::LoadtestReport;
+pub(crate) use contest::contest_page;
 use html::{element, escape};
 
 /// Colours, widths, print.
@@ -35,13 +37,18 @@ pub(crate) fn page(report: &LoadtestReport) -> String {
     main += &sections::fairness(run);
     main += &sections::buyers(run);
     main += &sections::origin(run);
-    let body = element("header", &format!("<h1>{}</h1>", escape(&title))) + &element("main", &main);
+    document(&title, &main)
+}
+
+/// A page with this title and these sections.
+fn document(title: &str, main: &str) -> String {
+    let body = element("header", &format!("<h1>{}</h1>", escape(title))) + &element("main", main);
     format!(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n\
          <meta name=\"color-scheme\" content=\"light dark\"/>\n<title>{}</title>\n<style>\n{STYLE}</style>\n</head>\n\
          <body>\n{body}</body>\n</html>\n",
-        escape(&title)
+        escape(title)
     )
 }
 

@@ -1,12 +1,16 @@
 //! Reads a whole topic, from the first record to the ends it had when reading began.
+//!
+//! Where a partition ends is not believed but read: some brokers (Tansu with memory storage) name the second record of the last
+//! batch. So a partition is read until the client says that nothing follows, and at least to the end that was named.
 
 use crate::WitnessError;
 use crate::log::Record;
 use rdkafka::config::ClientConfig;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
 /// How long one question to the broker may take, and how long nothing may come while something is due.
@@ -21,7 +25,7 @@ pub async fn read(brokers: &str, topic: &str) -> Result<Vec<Record>, WitnessErro
     tokio::task::spawn_blocking(move || read_all(&brokers, &topic)).await?
 }
 
-/// The end of every partition of `topic`: partition and next offset.
+/// Where every partition of `topic` ends at least: partition and next offset.
 ///
 /// # Errors
 /// As [`read`].
@@ -33,7 +37,11 @@ pub async fn ends(brokers: &str, topic: &str) -> Result<BTreeMap<i32, i64>, Witn
 fn consumer(brokers: &str) -> Result<BaseConsumer, WitnessError> {
     let mut config = ClientConfig::new();
     config.set("bootstrap.servers", brokers).set("group.id", "flash-witness").set("client.id", "flash-witness");
-    config.set("enable.auto.commit", "false").set("auto.offset.reset", "error").set("fetch.wait.max.ms", "20");
+    config
+        .set("enable.auto.commit", "false")
+        .set("enable.partition.eof", "true")
+        .set("auto.offset.reset", "error")
+        .set("fetch.wait.max.ms", "20");
     Ok(config.create()?)
 }
 
@@ -55,17 +63,25 @@ fn read_all(brokers: &str, topic: &str) -> Result<Vec<Record>, WitnessError> {
         debug_assert!(*end > 0);
     }
     consumer.assign(&list)?;
+    let mut unread: BTreeSet<i32> = next.keys().copied().collect();
     let (mut records, mut heard) = (Vec::new(), Instant::now());
-    while let Some((partition, offset)) = next.iter().find(|(partition, next)| **next < ends[*partition]) {
+    while let Some(partition) = unread.first().copied() {
         if heard.elapsed() > PATIENCE {
-            return Err(WitnessError::Silent { partition: *partition, offset: *offset, end: ends[partition] });
+            return Err(WitnessError::Silent { partition, offset: next[&partition], end: ends[&partition] });
         }
-        // A broker that was just restarted is asked again by the client; only silence counts.
-        let Some(Ok(message)) = consumer.poll(Duration::from_millis(100)) else { continue };
-        heard = Instant::now();
-        let (partition, offset) = (message.partition(), message.offset());
-        next.insert(partition, offset + 1);
-        records.push(Record { partition, offset, payload: message.payload().unwrap_or_default().to_vec() });
+        match consumer.poll(Duration::from_millis(100)) {
+            Some(Ok(message)) => {
+                heard = Instant::now();
+                let (partition, offset) = (message.partition(), message.offset());
+                next.insert(partition, offset + 1);
+                records.push(Record { partition, offset, payload: message.payload().unwrap_or_default().to_vec() });
+            }
+            Some(Err(KafkaError::PartitionEOF(partition))) if next[&partition] >= ends[&partition] => {
+                unread.remove(&partition);
+            }
+            // A broker that was just restarted is asked again by the client; only silence counts.
+            Some(Err(_)) | None => {}
+        }
     }
     Ok(records)
 }

@@ -12,7 +12,7 @@ const SECRET: [&str; 4] = ["password", "secret", "token", "key"];
 const HIDDEN: &str = "***";
 
 /// Versions of whatever answers: a server that does not is left out.
-pub(super) async fn servers(places: Option<&Places>) -> BTreeMap<String, String> {
+pub(crate) async fn servers(places: Option<&Places>) -> BTreeMap<String, String> {
     let mut versions = match places {
         Some(places) => places.versions().await,
         None => BTreeMap::new(),
@@ -40,7 +40,7 @@ async fn daemon(admin: &str) -> Option<String> {
 }
 
 /// The command line as it was typed, without secrets.
-pub(super) fn command_line() -> String {
+pub(crate) fn command_line() -> String {
     redacted(env::args().skip(1))
 }
 

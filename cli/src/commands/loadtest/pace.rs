@@ -244,14 +244,15 @@ fn read(path: &PathBuf) -> Result<String, Failure> {
 
 /// A phase as it is written: `5k`, `10s:5k`, `10s:0..5k`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Wave {
+pub(crate) struct Wave {
     duration_ms: Option<u64>,
     from_per_s: u64,
     to_per_s: u64,
 }
 
 impl Wave {
-    fn phase(&self, fallback_ms: u64) -> Phase {
+    /// The phase; `fallback_ms` is its length if it has none of its own.
+    pub(crate) fn phase(&self, fallback_ms: u64) -> Phase {
         let duration_ms = self.duration_ms.unwrap_or(fallback_ms);
         Phase { duration_ms, from_per_s: self.from_per_s as f64, to_per_s: self.to_per_s as f64, at_once: 0 }
     }
@@ -281,12 +282,12 @@ fn range(text: &str) -> Result<Range, String> {
 }
 
 /// A duration in milliseconds.
-pub(super) fn milliseconds(text: &str) -> Result<u64, String> {
+pub(crate) fn milliseconds(text: &str) -> Result<u64, String> {
     parse_duration_ms(text).ok_or_else(|| "a duration needs a unit, as in 500ms, 30s, 5m or 1h".to_owned())
 }
 
 /// A count.
-pub(super) fn count(text: &str) -> Result<u64, String> {
+pub(crate) fn count(text: &str) -> Result<u64, String> {
     parse_count(text).ok_or_else(|| "a count is a number such as 500, 10k or 2M".to_owned())
 }
 

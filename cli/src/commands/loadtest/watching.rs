@@ -31,7 +31,7 @@ enum Shown {
 }
 
 /// Shows a run until its threads are done, and joins them. The first Ctrl-C ends it early, the second the program.
-pub(super) async fn watch(
+pub(crate) async fn watch(
     load: Run,
     title: String,
     plain: bool,

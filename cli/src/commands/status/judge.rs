@@ -88,7 +88,7 @@ pub(super) fn judge(sample: &Sample) -> Status {
     let mut checks: Vec<Check> = daemons.iter().map(daemon).collect();
     let told: Vec<(&str, &Stats)> =
         daemons.iter().filter_map(|row| Some((row.url.as_str(), &**row.told.as_ref().ok()?))).collect();
-    let parts: [(&'static str, fn(&Stats) -> Option<Said>); 9] = [
+    let parts: [(&'static str, Question); 9] = [
         ("redis", redis),
         ("kafka", kafka),
         ("mysql", mysql),
@@ -111,6 +111,9 @@ pub(super) fn judge(sample: &Sample) -> Status {
 
 /// A level, what there is to say, and what to do.
 type Said = (Level, String, Option<&'static str>);
+
+/// What is asked of one daemon; `None` if it is not its business.
+type Question = fn(&Stats) -> Option<Said>;
 
 fn ok(detail: impl Into<String>) -> Said {
     (Level::Ok, detail.into(), None)

@@ -51,7 +51,7 @@ fn each_part_that_is_not_well_is_named_and_nothing_else() {
     assert_eq!(changed(|stats| worker(stats, |worker| worker.rebuild.step = Some("x".into()))), down("rebuild"));
     let block = |worker: &mut Worker| drop(worker.rebuild.blocked.insert(SkuId::new(1), "x".into()));
     assert_eq!(changed(|stats| worker(stats, block)), found("blocked"));
-    let find = |worker: &mut Worker| drop(worker.audit.found.insert("ORPHAN_HOLD".into(), 1));
+    let find = |worker: &mut Worker| *worker.audit.found.entry("ORPHAN_HOLD".into()).or_default() = 1;
     assert_eq!(changed(|stats| worker(stats, find)), found("audit"));
     assert_eq!(changed(|stats| stats.api = None), down("selling"));
     assert_eq!(changed(|stats| stats.worker = None), down("worker"));

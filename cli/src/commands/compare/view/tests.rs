@@ -1,0 +1,106 @@
+use flash_loadgen::{Host, Report};
+
+use super::super::contest::Turn;
+use super::*;
+use crate::exit::Exit;
+
+fn latency_of(p50_us: u64) -> Latency {
+    Latency { count: 1_000, p50_us, p95_us: p50_us * 4, p99_us: p50_us * 5, ..Latency::default() }
+}
+
+fn turn(server: Contestant, figures: Figures) -> Turn {
+    let figures = Figures { tickets: 1_000, sold_out: latency_of(900), ..figures };
+    Turn { server, round: 1, stopped: false, figures, verdict: None, run: Report::default() }
+}
+
+fn report() -> CompareReport {
+    let naive = Figures {
+        told: 6_412,
+        oversold: 5_412,
+        accepted_per_s: 612.4,
+        answers_per_s: 640.2,
+        win: latency_of(2_400_000),
+        never_served: 12_345,
+        remarks: vec!["61.7 % of the buyers never got a connection".into()],
+        ..Figures::default()
+    };
+    let lock = Figures { told: 1_000, accepted_per_s: 580.0, win: latency_of(2_900_000), ..Figures::default() };
+    let redis = Figures {
+        told: 1_000,
+        accepted_per_s: 1_700.0,
+        sold_out_after_ms: Some(588),
+        win: latency_of(95_000),
+        errors: 3,
+        unannounced: 2,
+        ..Figures::default()
+    };
+    let flashd = Figures {
+        told: 1_000,
+        accepted_per_s: 2_004.0,
+        sold_out_after_ms: Some(500),
+        win: latency_of(3_100),
+        clean: Some(true),
+        ..Figures::default()
+    };
+    CompareReport {
+        version: 1,
+        pacing: Pacing::Open,
+        schedule: "2000/s for 10 s".into(),
+        connections: 1_000,
+        seed: 7,
+        tickets: 1_000,
+        ended_early: false,
+        host: Host {
+            cpu: "A CPU".into(),
+            cores: 2,
+            kernel: "linux 6".into(),
+            command_line: "flashctl compare".into(),
+            servers: [("mysql".to_owned(), "10.11".to_owned())].into(),
+            ..Host::default()
+        },
+        turns: vec![
+            turn(Contestant::MysqlLock, lock),
+            turn(Contestant::RedisMysql, redis),
+            turn(Contestant::Flashd, flashd),
+            turn(Contestant::Mysql, naive),
+        ],
+    }
+}
+
+#[test]
+fn the_table_as_people_see_it() {
+    insta::assert_snapshot!(text(&report()));
+}
+
+#[test]
+fn a_round_in_the_middle_is_shown_and_the_worst_of_what_must_not_be() {
+    let mut report = report();
+    let rounds = [(700.0, 1), (100.0, 9), (400.0, 5)];
+    let of_round = |(accepted_per_s, oversold)| Figures { accepted_per_s, oversold, ..Figures::default() };
+    report.turns = rounds.map(|round| turn(Contestant::Mysql, of_round(round))).into();
+    let shown = report.shown(Contestant::Mysql).unwrap();
+    assert_eq!((shown.accepted_per_s, shown.oversold), (400.0, 9));
+    assert!(report.shown(Contestant::Flashd).is_none());
+}
+
+#[test]
+fn only_flashd_can_break_its_word() {
+    let mut report = report();
+    assert_eq!(report.exit(), Exit::Ok, "a naive server oversold, as it does");
+    report.turns[2].figures.clean = Some(false);
+    assert_eq!(report.exit(), Exit::Failed, "what could not be judged is no success");
+    report.ended_early = true;
+    assert_eq!(report.exit(), Exit::Interrupted);
+    report.turns[2].figures.broken = vec!["LOST 1".into()];
+    assert_eq!(report.exit(), Exit::Found, "a finding outranks an interruption");
+    assert!(headline(&report).contains("BROKE ITS WORD: LOST 1"));
+}
+
+#[test]
+fn the_page_says_the_same() {
+    let page = crate::report_page::contest_page(&report());
+    for text in ["5,412", "÷774", "MySQL + lock", "61.7 % of the buyers", "flashctl compare"] {
+        assert!(page.contains(text), "{text}: {page}");
+    }
+    assert!(!page.contains("http"), "nothing from elsewhere");
+}
