@@ -36,6 +36,8 @@ pub struct App {
     /// What an operator has asked for.
     pub(crate) control: Control,
     pub(crate) started: Instant,
+    /// The same moment in milliseconds since 1970; never changes, whatever the clock does later.
+    pub(crate) started_at_ms: u64,
     pub(crate) db: Db,
     pub(crate) meters: Arc<Meters>,
     /// What decides and records, here for buyers or for the sweeper.

@@ -114,13 +114,14 @@ pub async fn start(config: Config, logs: LogFilter) -> Result<Running, ServiceEr
     let recovery = Arc::new(Status::new(Arc::clone(&events)));
     let audit = Arc::new(AuditStatus::new(Arc::clone(&events)));
     let control = Control::new(logs);
-    let started = Instant::now();
+    let (started, started_at_ms) = (Instant::now(), wall_ms());
     let app = App {
         config,
         instance,
         events,
         control,
         started,
+        started_at_ms,
         db,
         meters,
         deciders,

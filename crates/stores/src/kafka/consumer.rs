@@ -206,18 +206,22 @@ impl LogConsumer {
             ends.iter().filter(|(_, end)| *end > 0).map(|(partition, end)| (*partition, end - 1)).collect();
         let mut unread: Vec<i32> = last_batches.iter().map(|(partition, _)| *partition).collect();
         self.read_from(&last_batches)?;
+        // One broker of several that is away is told like an error of our own, once; the others go on serving.
+        let mut complaint = None;
         while !unread.is_empty() {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(RdKafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut).into());
+                let timed_out = || RdKafkaError::MetadataFetch(RDKafkaErrorCode::OperationTimedOut).into();
+                return Err(complaint.unwrap_or_else(timed_out));
             }
-            match self.poll(left.min(Duration::from_millis(50)))? {
-                Polled::End(partition) => unread.retain(|other| *other != partition),
-                Polled::Record(record) => {
+            match self.poll(left.min(Duration::from_millis(50))) {
+                Ok(Polled::End(partition)) => unread.retain(|other| *other != partition),
+                Ok(Polled::Record(record)) => {
                     let found = ends.iter_mut().filter(|(partition, _)| *partition == record.partition());
                     found.for_each(|(_, end)| *end = (*end).max(record.offset() + 1));
                 }
-                Polled::Nothing => {}
+                Ok(Polled::Nothing) => {}
+                Err(error) => complaint = Some(error),
             }
         }
         self.read_from(&[])?;

@@ -77,14 +77,16 @@ impl EpochReader {
         let deadline = Instant::now() + patience;
         let (begin, end) = self.consumer.fetch_watermarks(&self.topic, 0, patience)?;
         self.next_offset = self.next_offset.max(begin);
+        // One broker of several that is away is told like an error of our own, once; the others go on serving.
+        let mut complaint = None;
         while self.next_offset < end {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(EpochTopicError::Slow(patience));
+                return Err(complaint.map_or(EpochTopicError::Slow(patience), Into::into));
             }
             match self.consumer.poll(left) {
                 None => {}
-                Some(Err(error)) => return Err(error.into()),
+                Some(Err(error)) => complaint = Some(error),
                 Some(Ok(message)) => {
                     let offset = message.offset();
                     let payload = message.payload().unwrap_or_default();

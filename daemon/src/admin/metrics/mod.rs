@@ -32,8 +32,7 @@ pub(super) fn metrics(app: &App) -> Answer {
 fn own(app: &App, page: &mut Page) {
     page.family(&is::BUILD_INFO).sample(&[env!("CARGO_PKG_VERSION"), app.config.role.as_str()], 1);
     page.number(&is::READY, u8::from(app.unready().is_empty()));
-    let uptime_ms = u64::try_from(app.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    page.number(&is::START_TIME, seconds(crate::clock::wall_ms().saturating_sub(uptime_ms)));
+    page.number(&is::START_TIME, seconds(app.started_at_ms));
     let process = process::read();
     page.optional(&is::RESIDENT, process.resident_bytes);
     page.optional(&is::CPU, process.cpu_ms.map(seconds));
