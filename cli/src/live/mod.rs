@@ -1,7 +1,7 @@
 //! The daemons as they are at this moment: where they are, what they tell, and what they told in a recording.
 //!
 //! Feeds the dashboard, the plain lines, `status` and recordings. Draws nothing. The way of a sample: [`discover`] says whom to
-//! ask, [`poll`] asks them, [`recording`] keeps it, [`figures`] derives what a [`line`] says of it.
+//! ask, [`poll`] asks them, [`recording`] keeps it, [`figures`] derives what a [`mod@line`] says of it.
 
 pub(crate) mod discover;
 pub(crate) mod figures;
