@@ -118,7 +118,7 @@ impl Shop {
     /// Sells, if it can.
     ///
     /// # Errors
-    /// [`ShopError`] if a store does not answer; what became of the purchase is then unknown unless [`ShopError::is_busy`].
+    /// [`ShopError`] if a store does not answer; what became of the purchase is then unknown unless every connection was busy.
     pub async fn buy(&self, purchase: &Purchase) -> Result<Sold, ShopError> {
         match &self.redis {
             Some(redis) => redis_first::buy(&mut redis.clone(), &self.pool, purchase).await,
