@@ -203,7 +203,7 @@ pub(super) fn fairness(run: &Report) -> String {
         ("Nobody lost who had come before a winner by more than", micros(all.loser_epsilon_us)),
         ("Users who won, of those who asked", format!("{} of {}", grouped(users.winners), grouped(users.users))),
         ("Most units of one user", grouped(users.max_per_user)),
-        ("Units of the top 1 % of the users", percent(users.top_1_percent_share)),
+        ("Share of the units that the 1 % of all users with the most have", percent(users.top_1_percent_share)),
     ]);
     if run.fairness.by_sku.len() > 1 {
         let rows: Vec<Vec<String>> = run

@@ -96,7 +96,7 @@ metrics! {
     LANE_BATCHES = Api Counter "flash_lane_batches_total" [] in "batches": "Batches that were sent to Redis.";
     LANE_PURCHASES = Api Counter "flash_lane_purchases_total" [] in "purchases": "Purchases in those batches; divided by the batches it is the size of a batch.";
     FENCED = Api Counter "flash_fenced_total" [] in "batches": "Batches that Redis was not allowed to decide.";
-    INVENTORY_OPERATIONS = Api Counter "inventory_operations_total" ["operation", "result"] in "orders": "What was asked of the stock (reserve, rebook, confirm, cancel, expire) and what Redis said: success, replayed, refused, fenced, unavailable, unknown. expire is counted where a worker runs.";
+    INVENTORY_OPERATIONS = Api Counter "inventory_operations_total" ["operation", "result"] in "orders": "What was asked of the stock (reserve, rebook, confirm, cancel, expire) and what Redis said: success, replayed, refused, fenced, unavailable, unknown. expire is counted by processes that also work (role all); a worker alone tells flash_swept_total.";
     RESERVED = Api Counter "flash_reserved_total" [] in "holds": "Holds that Redis decided for buyers here, repeated answers not counted.";
     LOGGED = Api Counter "flash_logged_total" [] in "events": "RESERVED events that the log acknowledged, repeated ones included.";
     PAYMENTS = Api Counter "flash_payments_total" ["fate"] in "reports": "Reported payments by what became of them, repeated reports included: confirmed, rebooked, refund_pending.";

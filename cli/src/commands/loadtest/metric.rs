@@ -129,7 +129,7 @@ const FIGURES: [Metric; 20] = [
     figure("fairness", "epsilon", Time, Lower, "winners further apart than this were decided in order", |run| {
         winners(run).map(|_| run.fairness.overall.epsilon_us as f64)
     }),
-    figure("fairness", "earlier_losers", Count, Lower, "losers who had arrived before a winner", |run| {
+    figure("fairness", "earlier_losers", Count, Lower, "losers who were waiting when a winner came", |run| {
         losers(run).map(|_| run.fairness.overall.earlier_losers as f64)
     }),
     figure("fairness", "earlier_loser_share", Share, Lower, "the same as a share of the losers", |run| {

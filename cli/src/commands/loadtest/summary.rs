@@ -116,8 +116,9 @@ fn write_fairness(text: &mut String, run: &Report) -> std::fmt::Result {
     )?;
     writeln!(
         text,
-        "                     {} users won {} units · most per user {} · top 1 % have {:.1} %",
+        "                     {} of {} users won {} units · most per user {} · 1 % of all users have {:.1} % of the units",
         grouped(users.winners),
+        grouped(users.users),
         grouped(users.units),
         grouped(users.max_per_user),
         users.top_1_percent_share * 100.0,
