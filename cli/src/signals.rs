@@ -13,7 +13,7 @@ const END_WITHIN: Duration = Duration::from_secs(2);
 /// What a signal asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Asked {
-    /// To end: SIGINT, SIGTERM, SIGHUP.
+    /// To end: SIGINT, SIGTERM, SIGHUP, SIGQUIT.
     End,
     /// To stop for a while: SIGTSTP.
     Suspend,
@@ -26,25 +26,27 @@ pub(crate) enum Asked {
 pub(crate) fn listen() -> io::Result<mpsc::Receiver<Asked>> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
     let (sender, receiver) = mpsc::sync_channel(16);
-    let (interrupt, terminate, hangup, stop, go_on) = {
+    let (interrupt, terminate, hangup, quit, stop, go_on) = {
         let _inside = runtime.enter();
         (
             signal(SignalKind::interrupt())?,
             signal(SignalKind::terminate())?,
             signal(SignalKind::hangup())?,
+            signal(SignalKind::quit())?,
             signal(SignalKind::from_raw(rustix::process::Signal::TSTP.as_raw()))?,
             signal(SignalKind::from_raw(rustix::process::Signal::CONT.as_raw()))?,
         )
     };
     thread::Builder::new().name("signals".into()).spawn(move || {
-        let (mut interrupt, mut terminate, mut hangup, mut stop, mut go_on) =
-            (interrupt, terminate, hangup, stop, go_on);
+        let (mut interrupt, mut terminate, mut hangup, mut quit, mut stop, mut go_on) =
+            (interrupt, terminate, hangup, quit, stop, go_on);
         runtime.block_on(async {
             loop {
                 let asked = tokio::select! {
                     _ = interrupt.recv() => Asked::End,
                     _ = terminate.recv() => Asked::End,
                     _ = hangup.recv() => Asked::End,
+                    _ = quit.recv() => Asked::End,
                     _ = stop.recv() => Asked::Suspend,
                     _ = go_on.recv() => Asked::Resume,
                 };

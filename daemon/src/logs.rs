@@ -1,6 +1,5 @@
 //! What is logged, and changing it while the process runs.
 
-use anyhow::Context;
 use std::sync::{Arc, Mutex, PoisonError};
 use tracing_subscriber::EnvFilter;
 
@@ -23,7 +22,7 @@ pub struct LogFilter {
 /// # Errors
 /// If the filter cannot be read or the format is unknown.
 pub fn start(filter: &str, format: &str) -> anyhow::Result<LogFilter> {
-    let parsed = EnvFilter::try_new(filter).context("log.filter cannot be read")?;
+    let parsed = read(filter).map_err(|why| anyhow::anyhow!("log.filter {why}"))?;
     let logs = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
     let apply: Arc<Apply> = match format {
         "json" => {

@@ -17,6 +17,8 @@ pub enum Code {
     LimitReached,
     /// 409 before the sale opens.
     SaleNotOpen,
+    /// 409 while an operator has paused the sale; what was decided before stands.
+    SalePaused,
     /// 409 while the same key is being decided.
     RequestInProgress,
     /// 422: the key came with another payload before.
@@ -70,6 +72,7 @@ const TABLE: [(Code, &str, Class); Code::COUNT] = [
     (Code::ReservationExpired, "RESERVATION_EXPIRED", Class::Refusal),
     (Code::LimitReached, "LIMIT_REACHED", Class::Refusal),
     (Code::SaleNotOpen, "SALE_NOT_OPEN", Class::Refusal),
+    (Code::SalePaused, "SALE_PAUSED", Class::Refusal),
     (Code::RequestInProgress, "REQUEST_IN_PROGRESS", Class::Refusal),
     (Code::KeyReused, "IDEMPOTENCY_KEY_REUSED", Class::Error),
     (Code::RateLimited, "RATE_LIMIT_EXCEEDED", Class::Refusal),
@@ -89,7 +92,7 @@ const TABLE: [(Code, &str, Class); Code::COUNT] = [
 
 impl Code {
     /// How many codes there are.
-    pub const COUNT: usize = 21;
+    pub const COUNT: usize = 22;
 
     /// Every code, in report order.
     pub fn all() -> impl Iterator<Item = Code> {
@@ -122,6 +125,7 @@ impl Code {
             b"RESERVATION_EXPIRED" => Code::ReservationExpired,
             b"LIMIT_REACHED" => Code::LimitReached,
             b"SALE_NOT_OPEN" => Code::SaleNotOpen,
+            b"SALE_PAUSED" => Code::SalePaused,
             b"REQUEST_IN_PROGRESS" => Code::RequestInProgress,
             b"IDEMPOTENCY_KEY_REUSED" => Code::KeyReused,
             b"RATE_LIMIT_EXCEEDED" => Code::RateLimited,
@@ -162,7 +166,10 @@ impl Code {
 
     /// True if the server asks to come back with the same request.
     pub(crate) const fn asks_to_return(self) -> bool {
-        matches!(self, Code::RateLimited | Code::Overloaded | Code::StockRecovering | Code::RequestInProgress)
+        matches!(
+            self,
+            Code::RateLimited | Code::Overloaded | Code::StockRecovering | Code::RequestInProgress | Code::SalePaused
+        )
     }
 }
 

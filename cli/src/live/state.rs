@@ -9,7 +9,7 @@ use crate::plain::harmless;
 pub(crate) const UNREACHABLE: &str = "unreachable";
 
 /// The word, and why if it is not a good one. Words: `unreachable`, `no seller`, `rebuilding`, `stopped`, `not ready`,
-/// `draining`, `paused`, `sold out`, `held out`, `closed`, `upcoming`, `selling`.
+/// `draining`, `paused`, `sold out`, `held out`, `closed`, `upcoming`, `empty`, `selling`.
 pub(crate) fn of(sample: &Sample, stock: Option<&Stock>) -> (&'static str, Vec<String>) {
     let all: Vec<&Stats> = sample.daemons.iter().filter_map(told).collect();
     let mut reasons: Vec<String> = sample.daemons.iter().filter_map(silent).collect();
@@ -26,17 +26,19 @@ pub(crate) fn of(sample: &Sample, stock: Option<&Stock>) -> (&'static str, Vec<S
     if sellers.is_empty() {
         return ("no seller", reasons);
     }
-    let word = if !sellers.iter().any(|stats| decides(stats)) {
+    let sells = |stats: &Stats| decides(stats) && stats.ready && !stats.draining && stats.paused.is_none();
+    let word = if sellers.iter().any(|stats| sells(stats)) {
+        of_stock(stock)
+    } else if !sellers.iter().any(|stats| decides(stats)) {
         let rebuilds = |worker: &Worker| worker.rebuild.step.is_some();
         if all.iter().any(|stats| stats.worker.as_ref().is_some_and(rebuilds)) { "rebuilding" } else { "stopped" }
+    } else if sellers.iter().any(|stats| stats.paused.is_some()) {
+        // Whoever could sell at once, if only an operator said so.
+        "paused"
     } else if sellers.iter().all(|stats| stats.draining) {
         "draining"
-    } else if sellers.iter().all(|stats| stats.paused.is_some()) {
-        "paused"
-    } else if !sellers.iter().any(|stats| stats.ready) {
-        "not ready"
     } else {
-        of_stock(stock)
+        "not ready"
     };
     (word, reasons)
 }
@@ -52,16 +54,31 @@ fn of_stock(stock: Option<&Stock>) -> &'static str {
         (states.sold_out, "sold out"),
         (states.closed, "closed"),
     ];
-    order.iter().find(|(skus, _)| *skus > 0).map_or("selling", |(_, word)| word)
+    order.iter().find(|(skus, _)| *skus > 0).map_or("empty", |(_, word)| word)
 }
 
 /// Whether a daemon can decide purchases and record them.
-fn decides(stats: &Stats) -> bool {
+pub(crate) fn decides(stats: &Stats) -> bool {
     let (redis, kafka) = (&stats.stores.redis, &stats.stores.kafka);
     redis.problem.is_none()
         && redis.breaker != Breaker::Open
         && kafka.problem.is_none()
         && stats.api.as_ref().is_some_and(|api| api.epoch.open)
+}
+
+/// Partitions of the log that no answering worker projects, and how many there are; `None` if each has one, or if too little is
+/// known. While workers come and go it takes Kafka some seconds to give their partitions to others; nobody counts the events in
+/// them meanwhile.
+pub(crate) fn unprojected<'a>(all: impl Iterator<Item = &'a Stats>) -> Option<(u64, u64)> {
+    let (mut partitions, mut owned, mut workers) = (0, 0, 0);
+    for stats in all {
+        partitions = partitions.max(stats.stores.kafka.partitions);
+        if let Some(worker) = &stats.worker {
+            workers += 1;
+            owned += worker.projector.partitions;
+        }
+    }
+    (workers > 0 && owned < partitions).then(|| (partitions - owned, partitions))
 }
 
 fn told(seen: &super::Seen) -> Option<&Stats> {
@@ -122,6 +139,35 @@ mod tests {
         let seen = |told| Seen { url: "http://h:1".to_owned(), took_ms: 0, told };
         let sample = Sample { at_ms: 0, daemons: daemons.into_iter().map(seen).collect() };
         of(&sample, Some(&Stock { states, ..Stock::default() }))
+    }
+
+    #[test]
+    fn nobody_sells_when_each_seller_is_kept_from_it_by_something_else() {
+        let selling = States { selling: 1, ..States::default() };
+        let paused = || seller(|stats, _| stats.paused = Some("x".to_owned()));
+        let draining = || seller(|stats, _| stats.draining = true);
+        let closed = || seller(|_, api| api.epoch.open = false);
+        assert_eq!(word(vec![paused(), draining()], selling).0, "paused");
+        assert_eq!(word(vec![paused(), closed()], selling).0, "paused");
+        assert_eq!(word(vec![draining(), closed()], selling).0, "not ready");
+        assert_eq!(word(vec![paused(), draining(), closed(), seller(|_, _| ())], selling).0, "selling");
+        assert_eq!(word(vec![seller(|_, _| ())], States::default()).0, "empty");
+    }
+
+    #[test]
+    fn partitions_without_a_projector_are_counted_over_all_workers() {
+        let worker = |owned| {
+            let mut stats = Stats { worker: Some(Worker::default()), ..Stats::default() };
+            stats.stores.kafka.partitions = 8;
+            stats.worker.as_mut().unwrap().projector.partitions = owned;
+            stats
+        };
+        assert_eq!(unprojected([worker(4), worker(4)].iter()), None);
+        assert_eq!(unprojected([worker(4)].iter()), Some((4, 8)));
+        assert_eq!(unprojected([worker(0), worker(0)].iter()), Some((8, 8)));
+        let mut api = Stats::default();
+        api.stores.kafka.partitions = 8;
+        assert_eq!(unprojected([api].iter()), None, "no worker is watched: nothing is known");
     }
 
     #[test]

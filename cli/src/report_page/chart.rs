@@ -153,7 +153,7 @@ impl Chart {
         let rows: Vec<Vec<String>> = points.iter().step_by(step).map(row).collect();
         let mut headings = vec![self.x.label];
         headings.extend(self.lines.iter().map(|line| line.name.as_str()));
-        let caption = if step == 1 { self.title.to_owned() } else { format!("{}, every {step}th point", self.title) };
+        let caption = if step == 1 { self.title.to_owned() } else { format!("{}, one point in {step}", self.title) };
         table(&caption, &headings, &rows)
     }
 }

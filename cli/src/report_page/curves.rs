@@ -74,14 +74,15 @@ fn latency_over_time(run: &Report) -> Chart {
 fn percentiles(run: &Report, baseline: Option<&Report>) -> Chart {
     let (latency, service) = (&run.latency_histograms, &run.service_histograms);
     let mut lines = vec![
-        curve("wins", "l1", &latency.wins),
-        curve("wins, one request", "l2", &service.wins),
-        curve("sold out", "l3", &latency.sold_out),
-        curve("sold out, one request", "l4", &service.sold_out),
+        curve("wins", "l1", &latency.wins, run.latency.wins.max_us),
+        curve("wins, one request", "l2", &service.wins, run.service.wins.max_us),
+        curve("sold out", "l3", &latency.sold_out, run.latency.sold_out.max_us),
+        curve("sold out, one request", "l4", &service.sold_out, run.service.sold_out.max_us),
     ];
     if let Some(baseline) = baseline {
-        lines.push(curve("wins of the baseline", "l5", &baseline.latency_histograms.wins));
-        lines.push(curve("sold out of the baseline", "l6", &baseline.latency_histograms.sold_out));
+        let (histograms, exact) = (&baseline.latency_histograms, &baseline.latency);
+        lines.push(curve("wins of the baseline", "l5", &histograms.wins, exact.wins.max_us));
+        lines.push(curve("sold out of the baseline", "l6", &histograms.sold_out, exact.sold_out.max_us));
     }
     lines.retain(|line| !line.points.is_empty());
     let wins = &run.latency.wins;
@@ -106,18 +107,20 @@ fn percentiles(run: &Report, baseline: Option<&Report>) -> Chart {
 /// `1 in 100 is slower` as a percentile.
 fn percentile(one_in: f64) -> String {
     let percent = 100.0 - 100.0 / one_in;
-    let digits = if one_in > 100.5 { one_in.log10().ceil() - 2.0 } else { 0.0 };
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 5")]
-    let digits = digits as usize;
-    format!("{percent:.digits$} %")
+    // Enough digits that no two points of a curve are called the same.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 7")]
+    let digits = one_in.log10().ceil().max(1.0) as usize;
+    let text = format!("{percent:.digits$}");
+    format!("{} %", text.trim_end_matches('0').trim_end_matches('.'))
 }
 
-/// One distribution from the median outwards, as far as there are samples.
-fn curve(name: &str, class: &'static str, histogram: &Histogram) -> Line {
+/// One distribution from the median outwards, as far as there are samples. Its buckets say at most a sixteenth too much, but
+/// nothing took longer than the slowest.
+fn curve(name: &str, class: &'static str, histogram: &Histogram, slowest_us: u64) -> Line {
     let count = histogram.count() as f64;
     let points = (0..=PERCENTILES).map(|step| 10_f64.powf(FINEST * f64::from(step) / f64::from(PERCENTILES)));
     let points = points.filter(|one_in| *one_in <= count);
-    let at = |one_in: f64| histogram.quantile_us(1.0 - 1.0 / one_in).map(|us| us.max(1) as f64);
+    let at = |one_in: f64| histogram.quantile_us(1.0 - 1.0 / one_in).map(|us| us.min(slowest_us).max(1) as f64);
     Line { name: name.to_owned(), class, points: points.map(|one_in| (one_in, at(one_in))).collect() }
 }
 
@@ -160,15 +163,17 @@ fn stock(run: &Report) -> Chart {
             lines.push(line(format!("SKU {}", sku.sku_id), CLASSES[index + 1], &of_sku));
         }
     }
-    let known = || run.stock.iter().filter_map(|point| point.available);
-    let (first, last) = (known().next().unwrap_or(0), known().next_back().unwrap_or(0));
+    let known = || run.stock.iter().filter_map(|point| Some((point.at_ms, point.available?)));
+    let (first, last) = (known().next().unwrap_or_default(), known().next_back().unwrap_or_default());
     Chart {
         id: "stock",
         title: "Stock",
         words: format!(
-            "Units available, as the catalogue told anybody who asked: {} at first, {} in the end.",
-            grouped(first),
-            grouped(last)
+            "Units available, as the catalogue told anybody who asked: {} after {:.1} s, {} after {:.1} s.",
+            grouped(first.1),
+            first.0 as f64 / 1_000.0,
+            grouped(last.1),
+            last.0 as f64 / 1_000.0
         ),
         x: seconds("seconds since the start"),
         y: Axis { label: "units", scale: Scale::Linear, text: |value| grouped(whole(value)) },

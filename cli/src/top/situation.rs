@@ -6,6 +6,7 @@ use super::{
     format,
     model::{Daemon, Model, Window, total},
 };
+use crate::live::state;
 
 /// How bad something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,15 +103,19 @@ fn recovering(model: &Model) -> Option<String> {
     if step.is_some() {
         return step;
     }
-    let mut apis = stats(model).filter_map(|stats| stats.api.as_ref()).peekable();
-    apis.peek()?;
+    let mut sellers = stats(model).filter(|stats| stats.api.is_some()).peekable();
+    sellers.peek()?;
     let mut why = "no open epoch".to_owned();
-    for api in apis {
-        if api.epoch.open {
+    for stats in sellers {
+        if state::decides(stats) {
             return None;
         }
-        if let Some(problem) = &api.epoch.problem {
+        let stores = &stats.stores;
+        let epoch = stats.api.as_ref().and_then(|api| api.epoch.problem.as_ref());
+        if let Some(problem) = epoch.or(stores.redis.problem.as_ref()).or(stores.kafka.problem.as_ref()) {
             why.clone_from(problem);
+        } else if stores.redis.breaker == Breaker::Open {
+            "Redis does not answer".clone_into(&mut why);
         }
     }
     Some(why)
@@ -159,9 +164,11 @@ fn daemons(model: &Model) -> Check {
         return check("daemons", tone, format!("{up} of {all} up · {}: {reason}", daemon.name()));
     }
     let unready = model.answering().find_map(|daemon| Some((daemon, unready(daemon)?)));
+    let paused = stats(model).filter(|stats| stats.paused.is_some()).count();
     match unready {
         Some((daemon, why)) => check("daemons", Tone::Warn, format!("{} not ready: {why}", daemon.name())),
         None if all == 0 => check("daemons", Tone::Quiet, format::UNKNOWN),
+        None if paused > 0 => check("daemons", Tone::Warn, format!("{up} of {all} up, {paused} paused by an operator")),
         None => check("daemons", Tone::Good, format!("{up} of {all} up, ready")),
     }
 }
@@ -248,8 +255,9 @@ fn mysql(model: &Model, window: &Window) -> Check {
 
 fn epoch(model: &Model) -> Check {
     let latest = stats(model).filter_map(|stats| stats.api.as_ref()).map(|api| api.epoch.latest.0).max();
-    if let Some(why) = recovering(model) {
-        return check("epoch", Tone::Bad, why);
+    let mut apis = stats(model).filter_map(|stats| stats.api.as_ref()).peekable();
+    if apis.peek().is_some() && !apis.any(|api| api.epoch.open) {
+        return check("epoch", Tone::Bad, recovering(model).unwrap_or_else(|| "not open".to_owned()));
     }
     let behind = model
         .answering()
@@ -301,6 +309,10 @@ fn projector(model: &Model) -> Check {
     }
     if let Some(error) = workers.iter().find_map(|worker| worker.projector.last_error.as_ref()) {
         return check("projector", Tone::Bad, error.clone());
+    }
+    if let Some((without, all)) = state::unprojected(stats(model)) {
+        let text = format!("nobody projects {without} of {all} partitions");
+        return check("projector", Tone::Warn, text);
     }
     let dead = total(workers.iter().map(|worker| worker.projector.dead_letters));
     let lag = total(workers.iter().map(|worker| worker.projector.lag_events));

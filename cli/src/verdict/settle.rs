@@ -3,6 +3,7 @@
 //! Owns the rule when to look: when the projector has applied everything that the log had after the last answer, and Redis has
 //! nothing on its way back – or when nothing has moved for the whole patience, and then what is missing is lost.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -69,13 +70,13 @@ pub(crate) async fn settle(
         }
     };
     let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
-    let mut testimony = read(places, &skus).await?;
+    let (mut testimony, mut is_level) = read(places, &skus).await?;
     for _ in 1..READS_MAX {
-        if testimony.is_still || !is_settled {
+        if (testimony.is_still && is_level) || !is_settled {
             break;
         }
         tokio::time::sleep(POLL).await;
-        testimony = read(places, &skus).await?;
+        (testimony, is_level) = read(places, &skus).await?;
     }
     testimony.is_settled = is_settled;
     Ok(judge(finished, &testimony, waited_ms))
@@ -97,20 +98,28 @@ async fn look(places: &Places, skus: &[u64]) -> Result<Settling, WitnessError> {
     })
 }
 
-/// Reads log and MySQL between two looks at Redis: if those are the same, all belong together.
-async fn read(places: &Places, skus: &[u64]) -> Result<Testimony, WitnessError> {
+/// Reads log and MySQL between two looks at Redis: if those are the same, all belong together. Also whether MySQL had applied all
+/// that was read of the log: the ends by which [`look`] waits may be named too early by a broker, what was read is certain.
+async fn read(places: &Places, skus: &[u64]) -> Result<(Testimony, bool), WitnessError> {
     let before = gate::read(&places.redis, &places.prefix, skus).await?;
     let records = read_log::read(&places.brokers, &places.topic).await?;
     let log = Log::from_records(&records);
+    let mut ends: BTreeMap<i32, i64> = BTreeMap::new();
+    for record in &records {
+        ends.insert(record.partition, record.offset + 1);
+    }
     drop(records);
     let pool = view::connect(&places.view).await?;
+    // The offsets first: what the rows show is then at least as new.
+    let applied = view::applied(&pool, &places.topic).await;
     let view = view::read(&pool, &places.topic).await;
     pool.close().await;
-    let mut view = view?;
+    let (applied, mut view) = (applied?, view?);
+    let is_level = ends.iter().all(|(id, end)| applied.get(id).is_some_and(|applied| applied >= end));
     // Only the SKUs of the run are judged, and only they are read from Redis.
     view.skus.retain(|sku, _| skus.contains(sku));
     let after = gate::read(&places.redis, &places.prefix, skus).await?;
     let is_still = before.stocks == after.stocks;
     let is_whole = skus.iter().all(|sku| after.stocks.contains_key(sku));
-    Ok(Testimony { log, view, gate: is_whole.then_some(after), is_still, is_settled: false })
+    Ok((Testimony { log, view, gate: is_whole.then_some(after), is_still, is_settled: false }, is_level))
 }

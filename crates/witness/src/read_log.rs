@@ -1,4 +1,4 @@
-//! Reads a whole topic, from the first record to the ends it had when reading began.
+//! Reads a whole topic, from the first record to a moment at which nothing followed; not for a topic that never rests.
 //!
 //! Where a partition ends is not believed but read: some brokers (Tansu with memory storage) name the second record of the last
 //! batch. So a partition is read until the client says that nothing follows, and at least to the end that was named.

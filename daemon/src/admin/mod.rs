@@ -25,16 +25,19 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch as channel};
+use tokio::sync::watch as channel;
+use tokio::task::AbortHandle;
 
-/// Most connections to the admin plane.
+/// Most connections to the admin plane. One more ends the oldest, so that whoever comes new – a probe, an operator – is heard
+/// whatever the others do with theirs.
 const CONNECTIONS_MAX: usize = 64;
-/// How long a connection may take over one request.
+/// How long a connection may take over the head of a request.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How the scheduler is to treat the thread: what it has to do is little, and is waited for by people.
@@ -86,7 +89,7 @@ impl Admin {
 }
 
 async fn serve(listener: TcpListener, plane: Arc<Plane>, mut stopped: channel::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+    let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = tokio::select! {
             _ = stopped.wait_for(|stopped| *stopped) => return,
@@ -95,10 +98,15 @@ async fn serve(listener: TcpListener, plane: Arc<Plane>, mut stopped: channel::R
                 Err(_) => { tokio::time::sleep(Duration::from_millis(50)).await; continue }
             },
         };
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        open.retain(|connection| !connection.is_finished());
+        if open.len() >= CONNECTIONS_MAX
+            && let Some(oldest) = open.pop_front()
+        {
+            oldest.abort();
+        }
         let _ = stream.set_nodelay(true);
         let plane = Arc::clone(&plane);
-        tokio::spawn(async move {
+        let connection = tokio::spawn(async move {
             let service = service_fn(|request| {
                 let plane = Arc::clone(&plane);
                 async move { Ok::<_, Infallible>(answer(&plane, request).await) }
@@ -109,8 +117,8 @@ async fn serve(listener: TcpListener, plane: Arc<Plane>, mut stopped: channel::R
                 .serve_connection(TokioIo::new(stream), service);
             // A client that hangs up is its own affair.
             let _ = connection.await;
-            drop(place);
         });
+        open.push_back(connection.abort_handle());
     }
 }
 

@@ -70,7 +70,10 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     if matches!(twin, Some(None)) {
         return Err(Refusal::InProgress);
     }
-    let (order_id, reservation_id) = shop.ids.next().ok_or(Refusal::StockRecovering)?;
+    let Some((order_id, reservation_id)) = shop.ids.next() else {
+        shop.deciders.selling.nothing_is_decided();
+        return Err(Refusal::StockRecovering);
+    };
     let Purchase { user_id, quantity, idempotency_key, .. } = purchase;
     // Everybody has a key, so that everybody can ask again after an unknown outcome.
     let idempotency_key = idempotency_key.unwrap_or_else(|| format!("auto-{order_id}"));

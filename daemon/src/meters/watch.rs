@@ -83,11 +83,14 @@ async fn mysql(app: &App) {
     loop {
         ticks.tick().await;
         let began = Instant::now();
-        let answer = app.db.ping().await;
-        if answer.is_ok() {
-            app.meters.watched.pings.observe(began.elapsed());
-        }
-        let problem = answer.err().map(|error| error.to_string());
+        let problem = match tokio::time::timeout(SERVERS_EVERY, app.db.ping()).await {
+            Ok(Ok(())) => {
+                app.meters.watched.pings.observe(began.elapsed());
+                None
+            }
+            Ok(Err(error)) => Some(error.to_string()),
+            Err(_) => Some(format!("no answer within {} s", SERVERS_EVERY.as_secs())),
+        };
         *app.meters.watched.mysql.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
 }

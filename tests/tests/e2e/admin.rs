@@ -176,3 +176,20 @@ async fn without_mysql_the_admin_plane_answers_as_ever() {
     late.ready().await;
     site.finish(&[&daemon, &late]).await;
 }
+
+/// Whoever takes connections and says nothing keeps nobody else out.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn silent_connections_do_not_shut_the_admin_plane() {
+    let site = Site::open(Own::default(), &[ticket(1, 10)]).await;
+    let daemon = site.daemon("all").await;
+    let mut silent = Vec::new();
+    for _ in 0..150 {
+        silent.push(Connection::open(&daemon.admin).await.unwrap());
+    }
+    for _ in 0..3 {
+        let answer = daemon.admin("/readyz").await.unwrap();
+        assert_eq!(answer.status, 200);
+    }
+    assert!(silent[0].closed(Duration::from_secs(5)).await, "the oldest had to go");
+    site.finish(&[&daemon]).await;
+}

@@ -9,6 +9,7 @@ use crate::{
         Sample, Told,
         figures::{Figures, Stock, Tracker},
         line::duration,
+        state,
     },
     plain::harmless,
     table::grouped,
@@ -105,6 +106,13 @@ pub(super) fn judge(sample: &Sample) -> Status {
     if !told.is_empty() {
         checks.extend(missing(&told));
     }
+    checks.extend(state::unprojected(told.iter().map(|(_, stats)| *stats)).map(|(without, all)| Check {
+        part: "projector",
+        level: Level::Found,
+        daemon: None,
+        detail: format!("nobody projects {without} of {all} partitions; what is in them is not in MySQL yet"),
+        hint: Some("flashctl status, in a minute: partitions of a worker that died are given to another"),
+    }));
     checks.extend(figures.stock.as_ref().map(stock));
     Status { figures, daemons, checks }
 }
@@ -235,12 +243,12 @@ fn projector(worker: &Worker) -> Said {
     let lag = format!("{} events not applied{behind} · {} applied", grouped(seen.lag_events), grouped(seen.events));
     let is_late = seen.lag_events > 0 && seen.lag_ms.is_some_and(|ms| u128::from(ms) > LAG_MAX.as_millis());
     match &seen.last_error {
-        _ if seen.missing_events > 0 => (
+        Some(error) => (Level::Down, format!("{error} · {lag}"), Some("flashctl doctor")),
+        None if seen.missing_events > 0 => (
             Level::Found,
             format!("{} events were deleted unread", grouped(seen.missing_events)),
             Some("flashctl reconcile"),
         ),
-        Some(error) => (Level::Down, format!("{error} · {lag}"), Some("flashctl doctor")),
         None if is_late => (Level::Found, lag, Some("flashctl doctor")),
         None => ok(lag),
     }
