@@ -106,6 +106,8 @@ impl Selling {
 
     /// A look at it.
     pub(crate) fn view(&self) -> Stops {
+        // Held throughout: a stop that ends in between would be missing from the sum for a moment.
+        let skus = self.lock();
         let some = |number: &AtomicU64| Some(number.load(Relaxed)).filter(|number| *number > 0);
         let since_ms = some(&self.undecided_since_ms).filter(|_| self.stopped.load(Relaxed));
         let stopped_for_ms = since_ms.map(|since_ms| boot_ms().saturating_sub(since_ms));
@@ -116,7 +118,7 @@ impl Selling {
             total_ms: self.total_ms.load(Relaxed) + stopped_for_ms.unwrap_or(0),
             stopped_at_ms: some(&self.stopped_at_ms),
             resumed_at_ms: some(&self.resumed_at_ms),
-            stopped_skus: self.lock().undecided.len() as u64,
+            stopped_skus: skus.undecided.len() as u64,
         }
     }
 }

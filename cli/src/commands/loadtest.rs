@@ -12,7 +12,7 @@ mod summary;
 mod threshold;
 mod watching;
 
-use std::time::Duration;
+use std::{fs::OpenOptions, path::Path, time::Duration};
 
 use flash_loadgen::{Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
 
@@ -71,12 +71,19 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
     // Whatever is wrong with the question is said before anything is bought.
     let baseline = judging.baseline.baseline.as_deref().map(Baseline::read).transpose()?;
     let judge_by = judging.judge_by()?;
+    let kept_in = [&judging.files.report, &judging.files.html, &judging.baseline.save_baseline];
+    kept_in.into_iter().flatten().try_for_each(|file| check_writable(file))?;
     let options = LoadtestOptions { judge_by, patience: judging.patience, plain: judging.files.plain, plan };
     let mut report = run(options, terminal, &mut interrupt).await?;
     report.check(&judging.thresholds);
     let bound = judging.baseline.fail_on_regression;
     if let Some(baseline) = baseline {
         report.compare(&baseline, bound, judging.baseline.baseline_any_host);
+    }
+    // The answer first: whatever becomes of the files, the verdict has been said.
+    match terminal.output() {
+        Output::Text => terminal.answer(report.text().trim_end())?,
+        Output::Json => terminal.answer(&serde_json::to_string(&report).map_err(Failure::from_error)?)?,
     }
     if let Some(file) = &judging.files.report {
         report.save(file)?;
@@ -88,12 +95,16 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
         Some(file) => report.save_as_baseline(file, terminal)?,
         None => true,
     };
-    match terminal.output() {
-        Output::Text => terminal.answer(report.text().trim_end())?,
-        Output::Json => terminal.answer(&serde_json::to_string(&report).map_err(Failure::from_error)?)?,
-    }
     let exit = report.exit(bound.is_some());
     Ok(if exit == Exit::Ok && !kept { Exit::Found } else { exit })
+}
+
+/// Makes sure that a file can be written before anything is bought; what it holds stays until then.
+fn check_writable(file: &Path) -> Result<(), Failure> {
+    let opened = OpenOptions::new().create(true).append(true).open(file);
+    opened.map(drop).map_err(|error| {
+        Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot write {}", file.display())))
+    })
 }
 
 fn list_thresholds(terminal: &Terminal) -> Result<Exit, Failure> {

@@ -60,7 +60,7 @@ pub(crate) fn address_of(url: &str) -> Result<String, String> {
     let port = address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>())?.ok());
     match port {
         Some(port) if port > 0 && !address.contains(['/', '@', ' ', '?', '#']) => Ok(address.to_owned()),
-        _ => Err(format!("{url}: HOST:PORT or http://HOST:PORT, such as http://127.0.0.1:9100")),
+        _ => Err(format!("{url}: HOST:PORT or http://HOST:PORT, such as http://127.0.0.1:3900")),
     }
 }
 

@@ -89,7 +89,10 @@ impl Roster {
         let db = Db::open(&settings);
         let none = |error: anyhow::Error| Failure::new(Exit::Unreachable, error).hint(HINT);
         let urls = read(&db).await.map_err(|reason| {
-            none(anyhow::anyhow!("{reason}").context("no daemon is named, and MySQL does not list any"))
+            none(
+                anyhow::anyhow!("{reason}")
+                    .context("no daemon is named, and the list of daemons in MySQL cannot be read"),
+            )
         })?;
         if urls.is_empty() {
             return Err(none(anyhow::anyhow!("no daemon is named, and none has said in MySQL that it runs")));

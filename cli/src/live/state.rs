@@ -45,7 +45,8 @@ pub(crate) fn of(sample: &Sample, stock: Option<&Stock>) -> (&'static str, Vec<S
 
 /// Any SKU that is sold makes a sale; without one, the most hopeful word.
 fn of_stock(stock: Option<&Stock>) -> &'static str {
-    let Some(states) = stock.map(|stock| stock.states) else { return "selling" };
+    let Some(stock) = stock else { return "selling" };
+    let states = stock.states;
     let order = [
         (states.selling, "selling"),
         (states.held_out, "held out"),
@@ -54,7 +55,9 @@ fn of_stock(stock: Option<&Stock>) -> &'static str {
         (states.sold_out, "sold out"),
         (states.closed, "closed"),
     ];
-    order.iter().find(|(skus, _)| *skus > 0).map_or("empty", |(_, word)| word)
+    // SKUs whose counters nobody has read yet are on sale all the same.
+    let otherwise = if stock.skus == 0 { "empty" } else { "selling" };
+    order.iter().find(|(skus, _)| *skus > 0).map_or(otherwise, |(_, word)| word)
 }
 
 /// Whether a daemon can decide purchases and record them.

@@ -36,8 +36,15 @@ pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: St
     if unknown > 0 {
         remarks.push(format!("the server does not say how many units {unknown} of the SKUs have"));
     }
+    let open = finished.report.doubts_open;
+    if open > 0 {
+        remarks.push(format!("{open} purchases were never answered clearly: they may have taken units"));
+    }
+    let is_complete = unknown == 0 && open == 0;
     let mut judged = [Kind::Duplicate, Kind::Contradicted].to_vec();
-    judged.extend((unknown == 0).then_some(Kind::Oversold));
+    // Units that were told too often are found in any case; that there were none can be said only if all answers are known.
+    let is_oversold = skus.iter().any(|sku| sku.oversold > 0);
+    judged.extend((is_complete || is_oversold).then_some(Kind::Oversold));
     let mut verdict = Verdict {
         basis: Basis::ToldAlone,
         settled: true,
@@ -48,7 +55,7 @@ pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: St
         skus,
         ..Verdict::default()
     };
-    findings.close(&mut verdict, unknown == 0);
+    findings.close(&mut verdict, is_complete);
     verdict
 }
 

@@ -71,10 +71,10 @@ pub(crate) async fn settle(
     };
     let waited_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (mut testimony, mut is_level) = read(places, &skus).await?;
-    for _ in 1..READS_MAX {
-        if (testimony.is_still && is_level) || !is_settled {
-            break;
-        }
+    let mut reads = 1;
+    // A projector that is behind what was read gets the rest of the patience; Redis that never rests, a few looks.
+    while is_settled && ((!is_level && moved.elapsed() < patience) || (!testimony.is_still && reads < READS_MAX)) {
+        reads += 1;
         tokio::time::sleep(POLL).await;
         (testimony, is_level) = read(places, &skus).await?;
     }

@@ -9,13 +9,16 @@ use std::sync::Arc;
 /// At most `most` SKUs, in order of their ids. If there are more, the busiest are picked: most purchases asked of
 /// this daemon, then most units held or sold, then the lowest id.
 pub(super) fn list(catalog: &Catalog, most: usize, now_ms: u64) -> Vec<SkuStats> {
-    let mut offers: Vec<Arc<Offer>> = catalog.offers().values().cloned().collect();
     if most == 0 {
         return Vec::new();
     }
+    let mut offers: Vec<Arc<Offer>> = catalog.offers().values().cloned().collect();
     if offers.len() > most {
-        offers.select_nth_unstable_by_key(most - 1, |offer| busyness(offer));
-        offers.truncate(most);
+        // Read once each: an order that changes while it is sorted by is none.
+        let mut keyed: Vec<_> = offers.into_iter().map(|offer| (busyness(&offer), offer)).collect();
+        keyed.select_nth_unstable_by(most - 1, |(a, _), (b, _)| a.cmp(b));
+        keyed.truncate(most);
+        offers = keyed.into_iter().map(|(_, offer)| offer).collect();
     }
     offers.sort_unstable_by_key(|offer| offer.sku.sku_id);
     offers.iter().map(|offer| describe(offer, now_ms)).collect()

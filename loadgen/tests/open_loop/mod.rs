@@ -88,7 +88,7 @@ fn a_stall_shows_in_an_open_loop_and_hides_in_a_closed_one() {
     let (shown, hidden) = (opened.latency.wins, closed.latency.wins);
     assert!(shown.p95_us > 500_000, "the stall is in the latencies: {shown:?}");
     // Only those who were waiting when it began have met the stall: four of thousands.
-    assert!(hidden.p95_us < 100_000 && hidden.count > 200, "the stall is hidden: {hidden:?}");
+    assert!(hidden.p95_us * 3 < shown.p95_us && hidden.count > 200, "the stall is hidden: {hidden:?}");
     assert!(hidden.max_us > 500_000, "and yet it was there: {hidden:?}");
     // What the server took per request was not much either: that is what a closed loop reports.
     assert!(opened.service.wins.p50_us < shown.p95_us);

@@ -25,7 +25,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   flashctl status                               every daemon that says in MySQL that it runs
-  flashctl status --admin 10.0.0.7:9100         this one
+  flashctl status --admin 10.0.0.7:3900         this one
   flashctl status -o json                       for programs
   flashctl status || flashctl doctor            exit code 3: something was found; 4: a part is down";
 

@@ -27,7 +27,7 @@ use crate::{
 const EXAMPLES: &str = "\
 Examples:
   flashctl top                                  the whole sale on one screen; ? shows the keys
-  flashctl top --admin 10.0.0.7:9100 --admin 10.0.0.8:9100
+  flashctl top --admin 10.0.0.7:3900 --admin 10.0.0.8:3900
   flashctl top --record sale.ndjson             the same, and keep what was seen
   flashctl top --replay sale.ndjson             scrub through a past sale
   flashctl top | tee sale.txt                   one line a second; also with --count 60

@@ -221,7 +221,8 @@ impl LogConsumer {
                     found.for_each(|(_, end)| *end = (*end).max(record.offset() + 1));
                 }
                 Ok(Polled::Nothing) => {}
-                Err(error) => complaint = Some(error),
+                Err(error) if super::is_passing(&error.0) => complaint = Some(error),
+                Err(error) => return Err(error),
             }
         }
         self.read_from(&[])?;

@@ -3,8 +3,8 @@
 //! A read is *complete* when everything up to the end offset, asked for after the read began, has been applied. Only a
 //! complete read extends a daemon's lease (DESIGN section 5), so a broker that cannot be reached can never keep one alive.
 
-use super::KafkaSettings;
 use super::append::AppendError;
+use super::{KafkaSettings, is_passing};
 use flash_core::epoch::{EpochRecord, EpochView};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
@@ -86,7 +86,8 @@ impl EpochReader {
             }
             match self.consumer.poll(left) {
                 None => {}
-                Some(Err(error)) => complaint = Some(error),
+                Some(Err(error)) if is_passing(&error) => complaint = Some(error),
+                Some(Err(error)) => return Err(error.into()),
                 Some(Ok(message)) => {
                     let offset = message.offset();
                     let payload = message.payload().unwrap_or_default();

@@ -23,3 +23,25 @@ impl From<rdkafka::error::KafkaError> for KafkaError {
         Self(error)
     }
 }
+
+/// Whether an error is about the way to a broker and not about what was read: the client asks on, and skips nothing.
+fn is_passing(error: &rdkafka::error::KafkaError) -> bool {
+    use rdkafka::error::RDKafkaErrorCode::{AllBrokersDown, BrokerTransportFailure, Resolve};
+    matches!(error.rdkafka_error_code(), Some(BrokerTransportFailure | AllBrokersDown | Resolve))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_passing;
+    use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+
+    #[test]
+    fn only_the_way_to_a_broker_may_fail_while_one_reads_on() {
+        for code in [RDKafkaErrorCode::BrokerTransportFailure, RDKafkaErrorCode::AllBrokersDown] {
+            assert!(is_passing(&KafkaError::MessageConsumption(code)), "{code}");
+        }
+        for code in [RDKafkaErrorCode::BadMessage, RDKafkaErrorCode::OffsetOutOfRange, RDKafkaErrorCode::Fatal] {
+            assert!(!is_passing(&KafkaError::MessageConsumption(code)), "{code}");
+        }
+    }
+}

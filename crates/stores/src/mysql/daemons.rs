@@ -22,7 +22,7 @@ pub struct Announcement {
     pub role: String,
     /// Its node id, once it has leased one.
     pub node: Option<u16>,
-    /// Where its admin plane answers, such as `http://127.0.0.1:9300`; at most 255 characters.
+    /// Where its admin plane answers, such as `http://127.0.0.1:3900`; at most 255 characters.
     pub admin_url: String,
     /// Where buyers reach it; `None` for a worker.
     pub api_url: Option<String>,
