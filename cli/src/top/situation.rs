@@ -50,7 +50,7 @@ impl Situation {
         }
         let sellers = || stats(model).filter(|stats| stats.api.is_some());
         if sellers().next().is_some() && sellers().all(|stats| stats.draining) {
-            return say("DRAINING", Tone::Warn, "every daemon refuses and waits for its end".to_owned());
+            return say("DRAINING", Tone::Warn, "no daemon takes purchases".to_owned());
         }
         if sellers().next().is_some() && sellers().all(|stats| stats.paused.is_some()) {
             let why = sellers().find_map(|stats| stats.paused.clone()).unwrap_or_default();

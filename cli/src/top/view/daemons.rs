@@ -124,7 +124,7 @@ fn condition(daemon: &Daemon, now_ms: u64) -> (Tone, String) {
     }
     let Some(stats) = &daemon.last else { return (Tone::Quiet, "not asked yet".to_owned()) };
     if stats.draining {
-        return (Tone::Warn, "draining: refuses, and waits for its end".to_owned());
+        return (Tone::Warn, "draining: takes no purchases".to_owned());
     }
     if let Some(why) = &stats.paused {
         return (Tone::Warn, format!("paused: {why}"));

@@ -47,7 +47,7 @@ pub struct Stats {
     pub ready: bool,
     /// Why it is not ready: latch → reason.
     pub unready: BTreeMap<String, String>,
-    /// It refuses everything and waits for its end.
+    /// It takes no purchases any more; orders are still settled.
     pub draining: bool,
     /// An operator has stopped selling on this daemon alone; the word of the operator.
     pub paused: Option<String>,
