@@ -3,7 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
 
 mod lines;
-mod record;
 mod replay;
 mod screen;
 mod status;

@@ -1,11 +1,12 @@
 //! Lines out of a recording of a real sale: a sell-out, a daemon that was killed and came back, a Redis that was killed and filled
-//! anew (see `record`).
+//! anew (made by `cli/examples/record_sale.rs`).
 
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use crate::record::FILE;
+/// Where it is kept.
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/sale.ndjson");
 
 fn replay(arguments: &[&str]) -> String {
     let output = Command::new(env!("CARGO_BIN_EXE_flashctl"))

@@ -1,8 +1,8 @@
 //! The dashboard without a terminal: what it makes of samples and keys, and how it looks.
 
-mod cost;
 mod fixtures;
 mod folding;
+mod many;
 mod robustness;
 mod screens;
 mod using;

@@ -1,8 +1,15 @@
-//! Makes the recording that other tests replay: a real sale with a sell-out, a daemon that dies and a Redis that dies. Run by hand
-//! when the `/stats` document has changed:
-//! `cargo test --profile ci --workspace --features flashd/faults --test top record -- --ignored`
+//! Makes the recording that tests replay: a real sale with a sell-out, a daemon that dies and a Redis that dies. Run it when the
+//! `/stats` document has changed, from built binaries:
+//! `cargo run --profile ci --workspace --features flashd/faults --example record_sale`
 
-use std::{collections::BTreeMap, fs, path::Path, time::Duration};
+#![expect(clippy::unwrap_used, reason = "a tool for whoever changes the document: a panic says where")]
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use flash_tests::{
     backends::Own,
@@ -14,16 +21,15 @@ use serde_json::{Value, json};
 use tokio::{process::Command, time::sleep};
 
 /// Where it is kept.
-pub(crate) const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/sale.ndjson");
+const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/recordings/sale.ndjson");
 /// It is part of the repository.
 const BYTES_MAX: usize = 200 * 1024;
 
 /// Of the latest events so many are kept in each sample.
 const EVENTS_MAX: usize = 3;
 
-#[tokio::test]
-#[ignore = "makes the recording anew"]
-async fn record_a_sale() {
+#[tokio::main]
+async fn main() {
     let mut skus = [ticket(1, 300), ticket(2, 900), ticket(3, 40)];
     for (sku, name) in skus.iter_mut().zip(["Stalls", "Balcony", "Royal box"]) {
         sku.name = name.to_owned();
@@ -35,7 +41,7 @@ async fn record_a_sale() {
     let worker = site.daemon_with("all", &settings).await;
     let dir = tempfile::tempdir().unwrap();
     let raw = dir.path().join("raw.ndjson");
-    let mut top = Command::new(env!("CARGO_BIN_EXE_flashctl"));
+    let mut top = Command::new(flashctl());
     top.args(["top", "--admin", &seller.admin, "--admin", &worker.admin, "--count", "45", "-o", "json", "--record"]);
     let mut top = top.arg(&raw).stdout(std::process::Stdio::null()).kill_on_drop(true).spawn().unwrap();
 
@@ -70,12 +76,17 @@ async fn record_a_sale() {
     site.finish(&[&seller, &worker]).await;
 }
 
+/// The program that was built along with this one.
+fn flashctl() -> PathBuf {
+    std::env::current_exe().unwrap().parent().unwrap().with_file_name("flashctl")
+}
+
 /// A line without what a reader fills in anyway, with the latest events only, and with the addresses of a deployment instead of
 /// this machine's.
 fn smaller(line: &str) -> String {
     let mut value: Value = serde_json::from_str(line).unwrap();
     for (index, daemon) in value["daemons"].as_array_mut().into_iter().flatten().enumerate() {
-        daemon["url"] = format!("http://10.0.0.{}:9300", index + 7).into();
+        daemon["url"] = format!("http://10.0.0.{}:3900", index + 7).into();
         let Some(stats) = daemon.get_mut("stats") else { continue };
         if let Some(events) = stats["events"].as_array_mut() {
             events.drain(..events.len().saturating_sub(EVENTS_MAX));
