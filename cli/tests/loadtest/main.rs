@@ -9,6 +9,7 @@ mod real;
 mod reports;
 mod schema;
 mod shop;
+mod terminal;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
