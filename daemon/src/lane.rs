@@ -8,7 +8,7 @@ use crate::clock::boot_ms;
 use crate::crash;
 use crate::fenced::Fenced;
 use crate::http::problem;
-use crate::latch::Latch;
+use crate::latch::{LATCH_MS, Latch};
 use crate::lease::Lease;
 use crate::meters::{Came, Decided, LaneCounts, LaneMeters, Meters, Wish};
 use crate::record::{Win, record_all};
@@ -387,13 +387,26 @@ impl Task {
             let _ = buyer.send(Verdict::Refused(refusal));
         }
         if !wins.is_empty() {
-            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins, began_ms));
+            let (deciders, sku_id, wait) = (Arc::clone(&self.deciders), self.shared.sku_id, until_all_know(reserved));
+            tokio::spawn(async move {
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+                record_all(deciders, sku_id, epoch, wins, began_ms).await;
+            });
         }
     }
 }
 
 /// How soon somebody may ask again while units are on their way back.
 const RETURNING: Duration = Duration::from_secs(1);
+
+/// For how long other daemons may still say "sold out" from memory, because units came back only a moment ago. A win is not
+/// told before: its buyer may ask any of them again and must hear the same (one answer per key).
+fn until_all_know(reserved: &Reserved) -> Duration {
+    let since_ms = reserved.now_ms.saturating_sub(reserved.restocked_ms);
+    Duration::from_millis(LATCH_MS.saturating_sub(since_ms))
+}
 
 fn sold_out(reserved: &Reserved) -> SoldOut {
     let Counters { available, held, closing, .. } = reserved.counters;
