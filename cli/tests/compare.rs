@@ -1,5 +1,7 @@
 //! `flashctl compare` as an operator meets it: the shipped binaries, real servers, a short schedule.
 
+#![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
+
 #[path = "loadtest/schema.rs"]
 mod schema;
 
