@@ -15,6 +15,7 @@ mod watching;
 use std::{collections::HashSet, time::Duration};
 
 use flash_loadgen::{Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
+use flash_witness::WitnessError;
 
 pub(crate) use args::LoadtestArgs;
 pub(crate) use baseline::{Change, Comparison};
@@ -149,7 +150,15 @@ pub(crate) async fn run(
     let verdict = match &bench {
         Bench::Nobody => None,
         Bench::Alone(remark) => Some(verdict::judge_alone(&finished, &catalog, remark.clone())),
-        Bench::Stores(places) => Some(judge(places, &finished, options.patience, terminal, interrupt).await?),
+        Bench::Stores(places) => {
+            let judged = judge_by_stores(places, &finished, options.patience, terminal, interrupt).await;
+            // What buyers saw is a report all the same.
+            Some(judged.unwrap_or_else(|error| {
+                let reason = error.to_string();
+                terminal.talk(&format!("{} the stores could not be read: {reason}", terminal.red("error:")));
+                verdict::judge_unreachable(&finished, &catalog, &reason)
+            }))
+        }
     };
     finished.report.host.servers = servers;
     finished.report.host.command_line = origin::command_line();
@@ -192,7 +201,7 @@ impl Bench {
     }
 }
 
-/// Waits for the drain and judges. A signal cuts the wait short, unless it was what has ended the run.
+/// Waits for the drain and judges, or fails if a store is out of reach.
 pub(crate) async fn judge(
     places: &Places,
     finished: &Finished,
@@ -200,6 +209,18 @@ pub(crate) async fn judge(
     terminal: &Terminal,
     interrupt: &mut Interrupt,
 ) -> Result<Verdict, Failure> {
+    let verdict = judge_by_stores(places, finished, patience, terminal, interrupt).await;
+    verdict.map_err(|error| Failure::new(Exit::Unreachable, error).hint("flashctl loadtest --no-verdict measures only"))
+}
+
+/// A signal cuts the wait short, unless it was what has ended the run.
+async fn judge_by_stores(
+    places: &Places,
+    finished: &Finished,
+    patience: Duration,
+    terminal: &Terminal,
+    interrupt: &mut Interrupt,
+) -> Result<Verdict, WitnessError> {
     let mut progress = Progress::new(*terminal);
     let is_old = interrupt.was_requested();
     let cut = async {
@@ -210,7 +231,7 @@ pub(crate) async fn judge(
     };
     let verdict = verdict::settle(places, finished, patience, |settling| progress.settling(settling), cut).await;
     progress.done();
-    verdict.map_err(|error| Failure::new(Exit::Unreachable, error).hint("flashctl loadtest --no-verdict measures only"))
+    verdict
 }
 
 /// What the target has on sale. A target that does not tell can be loaded all the same if it is said what to buy; one that does

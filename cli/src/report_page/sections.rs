@@ -23,7 +23,7 @@ pub(super) fn headline_of(report: &LoadtestReport) -> String {
     let class = match verdict.outcome {
         Outcome::Clean => "good",
         Outcome::Broken => "bad",
-        Outcome::Open => "warn",
+        Outcome::Open | Outcome::NotJudged => "warn",
     };
     let mut inner = paragraph(&units(verdict));
     inner += &verdict.remarks.iter().map(|remark| paragraph(remark)).collect::<String>();
@@ -38,14 +38,18 @@ pub(super) fn verdict(verdict: &Verdict) -> String {
     };
     let mut more = tiles(&Kind::ALL.iter().map(found).collect::<Vec<_>>());
     if !verdict.findings.is_empty() {
-        let rows: Vec<Vec<String>> = verdict
-            .findings
-            .iter()
+        let (shown, rest) = verdict.shown();
+        let mut rows: Vec<Vec<String>> = shown
+            .into_iter()
             .map(|finding| {
                 let order = finding.order_id.clone().unwrap_or_default();
                 vec![finding.kind.name().to_owned(), order, finding.detail.clone()]
             })
             .collect();
+        let rest = rest.into_iter().map(|(kind, count)| {
+            vec![kind.name().to_owned(), String::new(), format!("and {count} more, see the JSON report")]
+        });
+        rows.extend(rest);
         more += &table("Examples", &["kind", "order", "what"], &rows);
     }
     section("Verdict", &(more + &skus(verdict)))

@@ -48,7 +48,7 @@ fn full() -> LoadtestReport {
     let finding = Finding { kind: Kind::Lost, order_id: Some("7".into()), detail: "</td> is not \u{1b}[31m".into() };
     let verdict = Verdict {
         outcome: Outcome::Broken,
-        counts: [(Kind::Lost, 1)].into(),
+        counts: [(Kind::Lost, Some(1))].into(),
         findings: vec![finding],
         ..Verdict::default()
     };

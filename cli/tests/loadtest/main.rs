@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
 
 mod bounds;
+mod crowded;
 mod lies;
 mod page;
 mod real;

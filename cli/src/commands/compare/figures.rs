@@ -152,7 +152,7 @@ mod tests {
         let verdict = Verdict {
             outcome: Outcome::Broken,
             settled: true,
-            counts: [(Kind::Oversold, 3), (Kind::Stuck, 1)].into(),
+            counts: [(Kind::Oversold, Some(3)), (Kind::Stuck, Some(1))].into(),
             ..Verdict::default()
         };
         let figures = Figures::of_flashd(&finished, 1, &verdict);
