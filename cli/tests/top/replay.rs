@@ -43,7 +43,7 @@ fn a_past_sale_is_told_as_it_went() {
     let again = at(stopped, &|line| line["state"] == "selling" && per_s(line, "wins") > 0.0, "selling again");
     let epoch = |index: usize| lines[index]["epoch"]["latest"].as_u64().unwrap();
     assert!(epoch(again) > epoch(back), "epoch {} after {}", epoch(again), epoch(back));
-    assert!(states[stopped..again].contains(&"rebuilding"), "{states:?}");
+    assert!(states[stopped..again].contains(&"recovering"), "{states:?}");
     // What is said of stock never exceeds what there is.
     let counted: Vec<&Value> = lines.iter().filter(|line| line["stock"]["skusCounted"] == 3).collect();
     assert!(counted.len() > 30, "stock is known most of the time: {}", counted.len());
@@ -63,7 +63,7 @@ fn lines_for_people_stay_in_their_columns() {
     let column = lines[0].find("STATE").unwrap();
     for line in lines.iter().filter(|line| !line.starts_with("TIME ")) {
         let state: String = line.chars().skip(column).collect();
-        let words = ["selling", "stopped", "rebuilding", "not ready", "held out", "sold out"];
+        let words = ["selling", "stopped", "recovering", "not ready", "held out", "sold out"];
         assert!(words.iter().any(|word| state.starts_with(word)), "{line}");
     }
     assert_eq!(replay(&["--count", "3", "-o", "json"]).lines().count(), 3);

@@ -8,8 +8,8 @@ use crate::top::{
     format,
     list::state_word,
     model::{SkuRow, Sum},
-    situation::Tone,
     state::{State, place},
+    tone::Tone,
 };
 
 /// Widths of what stands right of the bar.
