@@ -165,11 +165,14 @@ pub(crate) async fn command(args: DaemonArgs, terminal: &Terminal) -> Result<Exi
     if text || !target.consent.yes {
         view::plan(&verb, &plan).iter().for_each(|line| terminal.talk(line));
     }
+    let token = target.watched.config()?.admin.token;
     if target.consent.dry_run {
+        if token.is_none() {
+            terminal.talk("without --dry-run it would be refused: no admin token is set");
+        }
         let told = if text { "nothing was changed".to_owned() } else { view::dry_run(&verb, &plan) };
         return terminal.answer(&told).map(|()| Exit::Ok);
     }
-    let token = target.watched.config()?.admin.token;
     let token = token.ok_or_else(|| {
         Failure::new(Exit::Usage, anyhow::anyhow!("commanding a daemon needs its admin token"))
             .hint("FLASH_ADMIN_TOKEN=… flashctl daemon …; flashctl up -o json prints the token of its daemon under env")

@@ -175,7 +175,7 @@ pub(crate) fn judge(facts: &Facts<'_>) -> Judgement {
         findings.extend(work::audit(facts));
         findings.extend(people::daemons(facts));
     }
-    findings.sort_by(|a, b| b.level.cmp(&a.level));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     Judgement { word, why: harmless(&why), findings }
 }
 

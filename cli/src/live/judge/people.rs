@@ -78,7 +78,13 @@ pub(super) fn selling(facts: &Facts<'_>) -> Vec<Finding> {
         ];
     }
     let mut findings = Vec::new();
-    let parts = sellers.iter().find_map(|stats| match decides(stats, &facts.units) {
+    let decides: Vec<Decides> = sellers.iter().map(|stats| decides(stats, &facts.units)).collect();
+    let nothing = decides.iter().all(|decides| matches!(decides, Decides::Nothing(_)));
+    if let (true, Some(Decides::Nothing(why))) = (nothing, decides.first()) {
+        let text = format!("nothing can be sold: {why}");
+        findings.push(Finding::new(Part::Selling, Level::Down, text).next("flashctl doctor"));
+    }
+    let parts = decides.into_iter().find_map(|decides| match decides {
         Decides::Some(part) => Some(part),
         Decides::Everything | Decides::Nothing(_) => None,
     });

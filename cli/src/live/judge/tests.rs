@@ -54,19 +54,19 @@ fn each_part_that_is_not_well_is_named_and_nothing_else() {
     assert_eq!(remarks(|stats| (stats.ready, stats.draining) = (false, true)), [(Found, "daemon")]);
     assert_eq!(remarks(|stats| stats.paused = Some("x".into())), [(Found, "daemon")]);
     assert_eq!(remarks(|stats| stats.version = flash_core::stats::VERSION + 1), [(Found, "daemon")]);
-    assert_eq!(remarks(|stats| stats.stores.redis.problem = Some("x".into())), [(Down, "redis")]);
-    assert_eq!(remarks(|stats| stats.stores.redis.breaker = Breaker::Open), [(Down, "redis")]);
+    assert_eq!(remarks(|stats| stats.stores.redis.problem = Some("x".into())), [(Down, "redis"), (Down, "sale")]);
+    assert_eq!(remarks(|stats| stats.stores.redis.breaker = Breaker::Open), [(Down, "redis"), (Down, "sale")]);
     let node = |node: RedisNode| remarks(|stats| stats.stores.redis.nodes.push(node));
     assert_eq!(node(RedisNode { evicted_keys: 1, ..RedisNode::default() }), [(Broken, "redis")]);
     let full = RedisNode { used_memory_bytes: 95, max_memory_bytes: 100, ..RedisNode::default() };
     assert_eq!(node(full), [(Found, "redis")]);
-    assert_eq!(remarks(|stats| stats.stores.kafka.problem = Some("x".into())), [(Down, "kafka")]);
+    assert_eq!(remarks(|stats| stats.stores.kafka.problem = Some("x".into())), [(Down, "kafka"), (Down, "sale")]);
     assert_eq!(remarks(|stats| stats.stores.mysql.problem = Some("x".into())), [(Down, "mysql")]);
     assert_eq!(
         remarks(|stats| (stats.stores.mysql.pool_open, stats.stores.mysql.pool_max) = (4, 4)),
         [(Noted, "mysql")]
     );
-    assert_eq!(remarks(|stats| stats.api.as_mut().unwrap().epoch.open = false), [(Down, "epoch")]);
+    assert_eq!(remarks(|stats| stats.api.as_mut().unwrap().epoch.open = false), [(Down, "epoch"), (Down, "sale")]);
     let late = |worker: &mut Worker| (worker.projector.lag_events, worker.projector.lag_ms) = (1, Some(30_001));
     assert_eq!(worker(late), [(Found, "projector")]);
     assert_eq!(worker(|worker| worker.projector.last_error = Some("x".into())), [(Down, "projector")]);

@@ -22,12 +22,12 @@ pub(super) fn epoch(facts: &Facts<'_>) -> Vec<Finding> {
             let latest = apis().map(|api| api.epoch.latest.0).max().unwrap_or(0);
             // The oldest lease of all: one that never was taken is no open epoch.
             let oldest = apis().filter_map(|api| Some((api.epoch.lease_age_ms?, api.epoch.lease_max_ms))).max();
-            let lease = oldest.map_or_else(String::new, |(age_ms, max_ms)| {
-                format!(" · lease {} old, {} at most", seconds(age_ms), seconds(max_ms))
-            });
-            let level =
-                if oldest.is_some_and(|(age_ms, max_ms)| age_ms > max_ms / 2) { Level::Noted } else { Level::Ok };
-            Finding::new(Part::Epoch, level, format!("{latest} is open{lease}"))
+            let Some((age_ms, max_ms)) = oldest else { return Finding::ok(Part::Epoch, format!("{latest} is open")) };
+            let lease = format!("lease {} old, {} at most", seconds(age_ms), seconds(max_ms));
+            if age_ms > max_ms / 2 {
+                return Finding::new(Part::Epoch, Level::Noted, format!("{lease} · {latest} is open"));
+            }
+            Finding::ok(Part::Epoch, format!("{latest} is open · {lease}"))
         },
     )
 }

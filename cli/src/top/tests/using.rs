@@ -213,3 +213,18 @@ fn colours_change_nothing_that_is_read() {
     state.ascii = true;
     assert!(text(&state, 120, 40, false).is_ascii());
 }
+
+#[test]
+fn a_sale_that_has_stopped_does_not_look_as_if_it_went_on() {
+    let selling = text(&state("selling"), 120, 40, false);
+    assert!(selling.contains("215/s leaving") && selling.contains("▸● Standing"), "{selling}");
+    for name in ["recovering", "stale"] {
+        let state = state(name);
+        for (width, height) in [(120, 40), (80, 24), (40, 10)] {
+            let shown = text(&state, width, height, false);
+            assert!(!shown.contains("/s leaving") && shown.contains("▸◌ "), "{shown}");
+            assert!(shown.contains("✖ n1"), "what is wrong goes before how fast it went: {shown}");
+            assert!(!shown.contains("of 24,77\n"), "half a number is another number: {shown}");
+        }
+    }
+}

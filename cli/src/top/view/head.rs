@@ -54,8 +54,11 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     }
 }
 
+/// A piece of a line.
+type Span = (String, Style);
+
 /// What stands at the right: what must be known of the picture, and what may be left out.
-fn right_side(state: &State, room: u16, pen: &Pen<'_>) -> (Vec<(String, Style)>, Vec<(String, Style)>) {
+fn right_side(state: &State, room: u16, pen: &Pen<'_>) -> (Vec<Span>, Vec<Span>) {
     let look = pen.look;
     let (mut essential, mut extra) = (Vec::new(), Vec::new());
     if let Some(held_ms) = state.held_for_ms() {
@@ -113,14 +116,16 @@ pub(crate) fn summary(state: &State, area: Rect, pen: &mut Pen<'_>) {
     if cells >= 8 {
         pen.gauge(area, x, 0, cells, known.then_some(sum.parts));
         pen.text(area, x + cells + 2, 0, &of, look.dim);
-    } else {
+    } else if x.saturating_sub(1) + width(&of) <= area.width {
+        // Half a number is another number.
         pen.text(area, x.saturating_sub(1), 0, &of, look.dim);
     }
     let flow = model.flow();
     // What is not selling leaves at no pace, and lasts for no time.
     let mut pace = Vec::new();
     if sum.selling > 0 || !known {
-        pace.push((format::rate_or(sum.pace), look.strong));
+        // What is remembered of a sale that has stopped is not what leaves now.
+        pace.push((format::rate_or(sum.pace.filter(|_| state.foretells())), look.strong));
         pace.push((" leaving".into(), look.dim));
     }
     if sum.selling > 0 {
@@ -137,27 +142,31 @@ pub(crate) fn summary(state: &State, area: Rect, pen: &mut Pen<'_>) {
         (format::rate_or(flow.map(|flow| flow.answers())), look.strong),
         (" answers".into(), look.dim),
     ];
-    let x = pen.spans(area, 0, 1, &pace);
-    let (text, style) = verdict(state, pen);
+    let (tone, text) = verdict(state);
+    // With little room what is wrong goes before how fast it goes.
+    let pace_width: u16 = pace.iter().map(|(text, _)| width(text)).sum();
+    let has_room = tone < Tone::Warn || area.width >= pace_width + 2 + width(&text).min(24);
+    let x = if has_room { pen.spans(area, 0, 1, &pace) } else { 0 };
     let wide: u16 = answers.iter().map(|(text, _)| width(text)).sum();
     let x = if area.width >= x + wide + 24 { pen.spans(area, x, 1, &answers) } else { x };
     let room = usize::from(area.width.saturating_sub(x + 2));
     if room > 4 {
-        pen.spans_right(area, x + 2, 1, &[(format::cut(&text, room), style)]);
+        let after = if has_room { x + 2 } else { 0 };
+        let text = format::cut(&text, usize::from(area.width - after));
+        pen.spans_right(area, after, 1, &[(text, pen.tone(tone).remove_modifier(Modifier::REVERSED))]);
     }
 }
 
 /// The worst finding, or that there is none.
-pub(crate) fn verdict(state: &State, pen: &Pen<'_>) -> (String, Style) {
-    let model = state.shown();
-    if !model.knows_anything() {
-        return (String::new(), pen.look.dim);
+pub(crate) fn verdict(state: &State) -> (Tone, String) {
+    if !state.shown().knows_anything() {
+        return (Tone::Quiet, String::new());
     }
     match state.judgement().remarks().next() {
         Some(finding) => {
             let tone = Tone::of(finding.level);
-            (format!("{} {}", tone.sign(), finding.words()), pen.tone(tone))
+            (tone, format!("{} {}", tone.sign(), finding.words()))
         }
-        None => (format!("{} nothing wrong", Tone::Good.sign()), pen.look.good),
+        None => (Tone::Good, format!("{} nothing wrong", Tone::Good.sign())),
     }
 }

@@ -55,8 +55,8 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
             (format::rate_or(flow.map(|flow| flow.answers())), look.text),
         ],
         vec![{
-            let (text, style) = verdict(state, pen);
-            (format::cut(&text, usize::from(area.width)), style)
+            let (tone, text) = verdict(state);
+            (format::cut(&text, usize::from(area.width)), pen.tone(tone).remove_modifier(Modifier::REVERSED))
         }],
     ];
     // The last line is for the remark.
