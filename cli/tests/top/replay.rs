@@ -68,3 +68,29 @@ fn lines_for_people_stay_in_their_columns() {
     }
     assert_eq!(replay(&["--count", "3", "-o", "json"]).lines().count(), 3);
 }
+
+#[test]
+fn a_picture_is_in_the_terminals_character_set_and_passes_over_what_is_damaged() {
+    let text = std::fs::read_to_string(FILE).unwrap();
+    let (header, samples) = text.split_once('\n').unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("damaged.ndjson");
+    // The first line of all, and one near the end.
+    let (most, last) = samples.trim_end().rsplit_once('\n').unwrap();
+    std::fs::write(&file, format!("{header}\n{{\"atMs\":\n{most}\n\0\0\n{last}\n")).unwrap();
+    let picture = |locale: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_flashctl"))
+            .args(["top", "--picture", "120x40", "--replay", file.to_str().unwrap()])
+            .env("LC_ALL", locale)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{told}");
+        assert_eq!(told.matches("is damaged").count(), 2, "{told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (plain, whole) = (picture("C"), picture("C.UTF-8"));
+    assert!(plain.is_ascii() && plain.contains("STOCK"), "{plain}");
+    assert!(!whole.is_ascii() && whole.lines().count() == plain.lines().count(), "{whole}");
+}
