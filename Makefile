@@ -11,7 +11,7 @@ CI := --profile ci
 # release has neither.
 TESTED := $(CI) --workspace --features flashd/faults
 
-.PHONY: help demo test test-apache check-deploy build fmt lint docs tools browser kafka report-picture
+.PHONY: help demo test test-apache check-deploy build fmt lint docs tools browser kafka report-picture monitoring-picture
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -59,6 +59,10 @@ browser:
 # The picture of a report in the docs, from the report in the docs.
 report-picture: browser
 	scripts/report-picture docs/reports/canonical.html docs/pictures/loadtest-report.png
+
+# The panels of the dashboards during a sale in which things break; about two minutes.
+monitoring-picture:
+	@scripts/check-deploy picture
 
 kafka:
 	@scripts/fetch-kafka
