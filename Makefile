@@ -18,7 +18,7 @@ PREFIX ?= /usr/local
 DESTDIR ?=
 
 .PHONY: help demo test test-apache check-deploy check-install deny build install uninstall dist fmt lint docs tools browser kafka \
-	report-picture
+	report-picture monitoring-picture
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -88,6 +88,10 @@ browser:
 # The picture of a report in the docs, from the report in the docs.
 report-picture: browser
 	scripts/report-picture docs/reports/canonical.html docs/pictures/loadtest-report.png
+
+# The panels of the dashboards during a sale in which things break; about two minutes.
+monitoring-picture:
+	@scripts/check-deploy picture
 
 kafka:
 	@scripts/fetch-kafka

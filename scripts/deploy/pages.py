@@ -9,6 +9,7 @@ Numbers, ids and times differ from run to run, so both sides are compared withou
 """
 
 import os
+import pathlib
 import re
 import subprocess
 import sys
@@ -69,9 +70,9 @@ class Shell:
     """The reader's shell: one bash for all blocks of a page, in the directory of the repository."""
 
     def __init__(self, environment, directory):
-        self.out = tempfile.TemporaryFile("w+", errors="replace")
-        self.bash = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=self.out, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment)
-        self.directory = directory
+        self.path = pathlib.Path(directory) / "typed.log"
+        with open(self.path, "ab") as out:
+            self.bash = subprocess.Popen(["bash"], stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT, text=True, cwd=ROOT, env=environment)
         self.read = 0
 
     def type(self, commands, patience_s=150):
@@ -80,10 +81,10 @@ class Shell:
         self.bash.stdin.flush()
         until = time.monotonic() + patience_s
         while time.monotonic() < until:
-            self.out.seek(self.read)
-            text = self.out.read()
+            said = self.path.read_bytes()[self.read :]
+            text = said.decode(errors="replace")
             if text.rstrip().endswith(DONE):
-                self.read += len(text.encode())
+                self.read += len(said)
                 return text.rstrip().removesuffix(DONE)
             time.sleep(0.1)
         raise Failed(f"not within {patience_s} s:\n{commands}\n{text}")

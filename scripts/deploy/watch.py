@@ -6,15 +6,14 @@ Then things are broken, and the alerts about them fire on what was scraped.
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import threading
 import time
-import urllib.parse
 
 import nginx
 from crowd import Crowd
+from prometheus import Prometheus, exporters, queries
 from site_of import ROOT, Site, demand, free_port, get, wait_for
 
 SALE = """
@@ -32,76 +31,13 @@ price = "1.00"
 capacity = 5
 per_user = 10
 """
-# What breaks below must be told by these.
-BROKEN = {
+# What breaks below must be told by these. First the log and the view are frozen:
+FROZEN = {"FlashLogSilent", "FlashLeaseStale", "FlashMysqlGone"}
+# Then a daemon, both workers, an exporter and nginx go away, and Redis is frozen:
+GONE = {
     "FlashDaemonDown", "FlashRedisGone", "FlashSellingStopped", "FlashNobodySells", "FlashNotReady", "FlashNobodyProjects",
     "FlashTargetDown", "NginxDown",
 }
-
-
-class Prometheus:
-    """A running Prometheus and its HTTP API."""
-
-    def __init__(self, site, targets):
-        conf = site.directory / "prometheus"
-        shutil.copytree(ROOT / "compose/prometheus", conf)
-        self.port = free_port()
-        # Its own address is all that is not in targets/.
-        text = (conf / "prometheus.yml").read_text()
-        demand("127.0.0.1:9090" in text, "prometheus.yml does not watch itself")
-        (conf / "prometheus.yml").write_text(text.replace("127.0.0.1:9090", f"127.0.0.1:{self.port}"))
-        for job, groups in targets.items():
-            demand((conf / f"targets/{job}.yml").exists(), f"no targets/{job}.yml in compose/prometheus")
-            (conf / f"targets/{job}.yml").write_text(json.dumps(groups))
-        site.start(
-            "prometheus",
-            ["prometheus", f"--config.file={conf}/prometheus.yml", f"--storage.tsdb.path={site.directory}/tsdb"]
-            + [f"--web.listen-address=127.0.0.1:{self.port}"],
-        )
-        wait_for("Prometheus", lambda: get(f"http://127.0.0.1:{self.port}/-/ready")[0] == 200)
-
-    def ask(self, path, **parameters):
-        """Member `data` of an answer."""
-        query = urllib.parse.urlencode(parameters)
-        status, text = get(f"http://127.0.0.1:{self.port}/api/v1/{path}?{query}")
-        demand(status == 200, f"{path} {parameters}: {status} {text}")
-        return json.loads(text)["data"]
-
-    def values(self, query):
-        """The numbers an instant query brings, those that are none left out."""
-        values = [float(row["value"][1]) for row in self.ask("query", query=query)["result"]]
-        return [value for value in values if value == value]
-
-    def firing(self):
-        """Names of the alerts that fire."""
-        alerts = self.ask("alerts")["alerts"]
-        return {alert["labels"]["alertname"] for alert in alerts if alert["state"] == "firing"}
-
-
-def exporters(site, status_port, redis_ports):
-    """The exporters that Debian has, and the targets to write down for each job."""
-    env = site.env
-    cnf = site.directory / "exporter.cnf"
-    cnf.write_text(
-        f"[client]\nhost={env['MYSQL_HOST']}\nport={env['MYSQL_PORT']}\nuser={env['MYSQL_USER']}\npassword={env['MYSQL_PASSWORD']}\n"
-    )
-    mysql, redis, web = free_port(), free_port(), free_port()
-    site.start("mysql-exporter", ["prometheus-mysqld-exporter", f"--config.my-cnf={cnf}", f"--web.listen-address=127.0.0.1:{mysql}"])
-    site.start(
-        "redis-exporter",
-        ["prometheus-redis-exporter", "--redis.addr=", f"--web.listen-address=127.0.0.1:{redis}"],
-        {"REDIS_PASSWORD": site.redis_password()},
-    )
-    site.start(
-        "nginx-exporter",
-        ["prometheus-nginx-exporter", f"-nginx.scrape-uri=http://127.0.0.1:{status_port}/stub_status", f"-web.listen-address=127.0.0.1:{web}"],
-    )
-    servers = [
-        {"targets": [f"127.0.0.1:{port}"], "labels": {"instance": name, "exporter": f"127.0.0.1:{redis}"}}
-        for name, port in redis_ports.items()
-    ]
-    one = lambda name, port: [{"targets": [f"127.0.0.1:{port}"], "labels": {"instance": name}}]
-    return {"mysql": one("mysql", mysql), "nginx": one("nginx", web), "redis": servers}
 
 
 def settle_all(crowd, port, stop):
@@ -122,17 +58,6 @@ def settle_all(crowd, port, stop):
         nginx.ask(port, "POST", "/api/v1/flash/purchase", "{}", {"content-type": "application/json"})
 
 
-def queries():
-    """`(dashboard, panel, query)` of everything the dashboards ask."""
-    for path in sorted((ROOT / "compose/grafana/dashboards").glob("*.json")):
-        board = json.loads(path.read_text())
-        for panel in board["panels"]:
-            for target in panel.get("targets", []):
-                yield path.stem, panel["title"], target["expr"].replace("$__rate_interval", "20s")
-        for note in board["annotations"]["list"]:
-            yield path.stem, "annotations", note["expr"]
-
-
 def names_are_documented():
     """Every metric of flashd that a rule or a dashboard names is one that docs/metrics.md has."""
     known = set(re.findall(r"^\| `([a-z_]+)", (ROOT / "docs/metrics.md").read_text(), re.M))
@@ -145,14 +70,18 @@ def names_are_documented():
 
 
 def dashboards(prometheus):
-    """Every query brings data, now."""
+    """Every query brings data, now; a table of what."""
     asked, empty = 0, []
+    print(f"    {'DASHBOARD':<10}{'PANEL':<36}{'SERIES':>6}  {'LARGEST':>12}  QUERY")
     for board, panel, query in queries():
         if panel == "annotations":
             prometheus.ask("query", query=query)
             continue
         asked += 1
-        if not prometheus.values(query):
+        values = prometheus.values(query)
+        largest = f"{max(values):,.4g}" if values else "NONE"
+        print(f"    {board:<10}{panel:<36}{len(values):>6}  {largest:>12}  {query}")
+        if not values:
             empty.append(f"{board} · {panel}: {query}")
     demand(not empty, "queries without data:\n  " + "\n  ".join(empty))
     print(f"ok: {asked} queries of the dashboards, each with data")
@@ -179,32 +108,41 @@ def pages_are_clean(admins):
     print(f"ok: promtool has nothing against the pages of {len(admins)} daemons")
 
 
-def broken(site, prometheus, victims, api_port):
-    """One daemon, both workers, an exporter and nginx are gone, Redis is frozen: the alerts about it fire."""
+def tell(prometheus, expected, api_port, pids, gone=()):
+    """While these processes are frozen and the others gone, the alerts about it fire. The frozen ones go on afterwards."""
     with Crowd(api_port, buyers=5):
-        for child in victims["killed"]:
-            child.kill()
-        # A killed nginx leaves its workers behind, and they go on.
-        victims["nginx"].terminate()
-        for child in victims["frozen"]:
-            child.send_signal(signal.SIGSTOP)
+        for child in gone:
+            # A killed nginx would leave its workers behind, and they go on.
+            child.terminate() if "nginx" in child.args[0] else child.kill()
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        began, seen = time.monotonic(), {}
+
+        def all_of_them():
+            for name in prometheus.firing():
+                seen.setdefault(name, round(time.monotonic() - began))
+            return seen.keys() >= expected
+
         try:
-            began = time.monotonic()
-            seen = {}
-
-            def all_of_them():
-                for name in prometheus.firing():
-                    seen.setdefault(name, round(time.monotonic() - began))
-                return seen.keys() >= BROKEN
-
-            try:
-                wait_for(f"alerts {sorted(BROKEN)}", all_of_them, 150)
-            finally:
-                print(f"    fired, seconds after the break: {dict(sorted(seen.items(), key=lambda one: one[1]))}")
+            wait_for(f"alerts {sorted(expected)}", all_of_them, 180)
         finally:
-            for child in victims["frozen"]:
-                child.send_signal(signal.SIGCONT)
-    print(f"ok: {len(BROKEN)} alerts fire on scraped data when what they are about happens")
+            print(f"    fired, seconds after the break: {dict(sorted(seen.items(), key=lambda one: one[1]))}")
+            for pid in pids:
+                os.kill(pid, signal.SIGCONT)
+    print(f"ok: {len(expected)} alerts fire on scraped data when what they are about happens")
+
+
+def servers_of(site, *names):
+    """Processes below `flashctl up` with these names."""
+    up = next(child for child in site.children if "up" in child.args)
+    lines = subprocess.run(["ps", "-e", "-o", "pid=,ppid=,comm="], capture_output=True, text=True).stdout.splitlines()
+    all_of_them = [(int(pid), int(parent), name) for pid, parent, name in (line.split(None, 2) for line in lines)]
+    family = {up.pid}
+    while more := {pid for pid, parent, _ in all_of_them if parent in family} - family:
+        family |= more
+    pids = [pid for pid, _, name in all_of_them if pid in family and name.strip() in names]
+    demand(len(pids) == len(names), f"below flashctl up: {[one for one in all_of_them if one[0] in family]}")
+    return pids
 
 
 def main():
@@ -247,9 +185,12 @@ def main():
             finally:
                 stop.set()
                 settling.join()
+        tell(prometheus, FROZEN, port, servers_of(site, "java", "mariadbd"))
+        # Each must fire for what is broken next, not still for this.
+        wait_for("a site that sells again, and quiet", lambda: not prometheus.firing() & (FROZEN | GONE), 180)
         mysql_exporter = next(child for child in site.children if "mysqld-exporter" in str(child.args))
-        gone = [daemons["api-1"][0], daemons["worker-1"][0], daemons["worker-2"][0], mysql_exporter]
-        broken(site, prometheus, {"killed": gone, "nginx": web, "frozen": [first]}, api_ports[1])
+        gone = [daemons["api-1"][0], daemons["worker-1"][0], daemons["worker-2"][0], mysql_exporter, web]
+        tell(prometheus, GONE, api_ports[1], [first.pid], gone)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
 //! Redis as the witness reads it: the hashes that the headers of `lua/*.lua` describe, with plain commands.
 
 use crate::WitnessError;
+use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 /// A live hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -112,7 +114,9 @@ pub async fn versions(urls: &[String]) -> Vec<String> {
 type Hashes = ((u64, u64), HashMap<String, String>, HashMap<u64, String>, HashMap<u64, String>, HashMap<u64, String>);
 
 async fn connect(url: &str) -> Result<MultiplexedConnection, redis::RedisError> {
-    redis::Client::open(url)?.get_multiplexed_async_connection().await
+    // All holds of a SKU are one answer. The client's own bound is half a second, which a hundred thousand on a busy machine exceed.
+    let config = AsyncConnectionConfig::new().set_response_timeout(Some(Duration::from_secs(10)));
+    redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&config).await
 }
 
 async fn read_from(
