@@ -83,9 +83,9 @@ fn closed_loop(address: std::net::SocketAddr, connections: u32, seconds: u64) ->
     }
 }
 
-/// Half as many arrivals again as wrk could make.
+/// Half as many arrivals again as wrk could make; on a machine so busy that wrk made none, a few all the same.
 fn open_loop(address: std::net::SocketAddr, connections: u32, seconds: u64, wrk_per_s: f64) -> Plan {
-    let schedule = Schedule::constant((wrk_per_s * 1.5).round(), seconds * 1_000);
+    let schedule = Schedule::constant((wrk_per_s * 1.5).round().max(1_000.0), seconds * 1_000);
     // Those who were not served by then need not be.
     let open = Some(OpenLoop { schedule, connections });
     Plan { open, drain_ms: 100, ..closed_loop(address, connections, seconds) }

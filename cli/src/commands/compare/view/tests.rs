@@ -88,7 +88,7 @@ fn a_round_in_the_middle_is_shown_and_the_worst_of_what_must_not_be() {
 fn a_round_whose_generator_fell_behind_is_not_shown_but_said() {
     let mut report = report();
     report.turns.clear();
-    for (round, (accepted_per_s, invalid)) in (1..).zip([(900.0, true), (300.0, false), (200.0, true)]) {
+    for (round, (accepted_per_s, invalid)) in (1..).zip([(900.0, true), (300.0, false), (800.0, true)]) {
         let remarks = if invalid { vec!["the generator fell behind".to_owned()] } else { vec![] };
         let figures = Figures { accepted_per_s, invalid, remarks, ..Figures::default() };
         report.add(Turn { round, ..turn(Contestant::Mysql, figures) });
