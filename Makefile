@@ -24,7 +24,7 @@ help:
 	@echo "make tools  install what is missing;  make kafka: Apache Kafka's jars for --kafka apache"
 
 demo: build
-	$(TARGET)/release/flashctl demo
+	$(BUILT)/flashctl demo
 
 # `cargo test` alone does not build the binaries that the tests of other packages run, and runs one test program after the other.
 test: tools browser
