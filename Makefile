@@ -11,14 +11,7 @@ CI := --profile ci
 # release has neither.
 TESTED := $(CI) --workspace --features flashd/faults
 
-# What is built, installed and packed.
-PROFILE ?= release
-BUILT = $(TARGET)/$(PROFILE)
-PREFIX ?= /usr/local
-DESTDIR ?=
-
-.PHONY: help demo test test-apache check-deploy check-install deny build install uninstall dist fmt lint docs tools browser kafka \
-	report-picture monitoring-picture
+.PHONY: help demo test test-apache check-deploy build fmt lint docs tools browser kafka report-picture monitoring-picture
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -31,7 +24,7 @@ help:
 	@echo "make tools  install what is missing;  make kafka: Apache Kafka's jars for --kafka apache"
 
 demo: build
-	$(TARGET)/release/flashctl demo
+	$(BUILT)/flashctl demo
 
 # `cargo test` alone does not build the binaries that the tests of other packages run, and runs one test program after the other.
 test: tools browser
@@ -45,6 +38,14 @@ test-apache: tools kafka
 # compose, nginx, Prometheus, Grafana, Redis, Kafka, Kubernetes, systemd: validated, and run where no container is needed.
 check-deploy:
 	@scripts/check-deploy
+
+.PHONY: check-install deny install uninstall dist
+
+# What is built, installed and packed.
+PROFILE ?= release
+BUILT = $(TARGET)/$(PROFILE)
+PREFIX ?= /usr/local
+DESTDIR ?=
 
 # Installs, packs and unpacks once more, in a temporary directory, with the programs that are tested.
 check-install: tools
