@@ -44,7 +44,10 @@ impl Site {
 
 #[tokio::test]
 async fn a_real_sale_is_judged_by_log_mysql_and_redis() {
-    let site = Site::start().await;
+    let mut site = Site::start().await;
+    // A list, as everywhere.
+    let admin = site.env["FLASH_ADMIN_URL"].clone();
+    site.env.insert("FLASH_ADMIN_URL".to_owned(), format!("{admin}, {admin}"));
     let setup = flashctl(&site.env, &["setup", "--sku", "1=150@49.00", "--yes"]).await;
     assert_eq!(setup.exit, 0, "{}", setup.stderr);
     let run = ["loadtest", "--rate", "3s:100", "--pay", "0.3", "--cancel", "0.2", "-o", "json"];

@@ -64,6 +64,24 @@ pub struct ViewSku {
     pub capacity: u32,
     /// Most units per buyer.
     pub per_user: u32,
+    /// The most units that ever existed: an operator may have lowered the capacity since.
+    pub capacity_once: u32,
+    /// The highest cap that there ever was.
+    pub per_user_once: u32,
+}
+
+impl ViewSku {
+    fn new(capacity: u32, per_user: u32, capacity_before: u64, per_user_before: u64) -> Self {
+        let most = |now: u32, before: u64| now.max(u32::try_from(before).unwrap_or(u32::MAX));
+        let (capacity_once, per_user_once) = (most(capacity, capacity_before), most(per_user, per_user_before));
+        Self { capacity, per_user, capacity_once, per_user_once }
+    }
+
+    /// A SKU whose capacity and cap were never changed.
+    #[must_use]
+    pub fn unchanged(capacity: u32, per_user: u32) -> Self {
+        Self { capacity, per_user, capacity_once: capacity, per_user_once: per_user }
+    }
 }
 
 /// Everything the judge wants to know from MySQL.
@@ -141,8 +159,12 @@ async fn read_in(connection: &mut MySqlConnection, topic: &str) -> Result<View, 
         sqlx::query_as(sql).fetch_all(&mut *connection).await?;
     let sql = "SELECT order_id, sku_id, CAST(reason AS CHAR), CAST(delta AS SIGNED) FROM inventory_audit";
     let ledger: Vec<(u64, u64, String, i64)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
-    let skus: Vec<(u64, u32, u32)> =
-        sqlx::query_as("SELECT sku_id, capacity, per_user FROM skus").fetch_all(&mut *connection).await?;
+    let sql = "SELECT s.sku_id, s.capacity, s.per_user, \
+               CAST(COALESCE((SELECT MAX(CAST(c.old_value AS UNSIGNED)) FROM sku_changes c \
+                              WHERE c.sku_id = s.sku_id AND c.what = 'capacity'), 0) AS UNSIGNED), \
+               CAST(COALESCE((SELECT MAX(CAST(c.old_value AS UNSIGNED)) FROM sku_changes c \
+                              WHERE c.sku_id = s.sku_id AND c.what = 'per_user'), 0) AS UNSIGNED) FROM skus s";
+    let skus: Vec<(u64, u32, u32, u64, u64)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
     Ok(View {
         orders: orders.into_iter().map(OrderRow::order).collect::<Result<_, _>>()?,
         payments: payments
@@ -155,7 +177,10 @@ async fn read_in(connection: &mut MySqlConnection, topic: &str) -> Result<View, 
             .into_iter()
             .map(|(order_id, sku_id, reason, delta)| LedgerRow { order_id, sku_id, reason, delta })
             .collect(),
-        skus: skus.into_iter().map(|(id, capacity, per_user)| (id, ViewSku { capacity, per_user })).collect(),
+        skus: skus
+            .into_iter()
+            .map(|(id, capacity, per_user, most, cap)| (id, ViewSku::new(capacity, per_user, most, cap)))
+            .collect(),
         applied: applied_in(connection, topic).await?,
     })
 }

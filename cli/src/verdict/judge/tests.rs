@@ -57,7 +57,7 @@ impl World {
             endings: vec![],
         };
         let mut view = View::default();
-        view.skus.insert(1, ViewSku { capacity, per_user: 10 });
+        view.skus.insert(1, ViewSku::unchanged(capacity, 10));
         let mut gate = Gate::default();
         gate.stocks.insert(
             1,
@@ -206,7 +206,7 @@ fn a_unit_that_redis_keeps_to_itself_is_stuck() {
 #[test]
 fn a_broken_cap_is_named() {
     let mut world = World::honest(3, 5);
-    world.stores.view.skus.get_mut(&1).unwrap().per_user = 0;
+    world.stores.view.skus.get_mut(&1).unwrap().per_user_once = 0;
     world.finds(Kind::CapBroken, 3);
 }
 

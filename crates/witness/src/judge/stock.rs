@@ -3,6 +3,7 @@
 //! Instants: an order occupies its units from its decision to its end, both by Redis' clock, as the log tells them. What was
 //! told occupies them from the moment the answer had arrived to the earliest moment at which they can have been given back:
 //! the first wish to cancel, or the end of the hold. So neither sum can be too high by a difference of clocks or by delay.
+//! Where an operator has changed capacity or cap, instants are held to the most that there ever was, the end to what is.
 
 use super::{Findings, Kind, Terms, Testimonies};
 use crate::gate::Stock;
@@ -56,7 +57,7 @@ pub(super) fn check(all: Testimonies<'_>, terms: &Terms, findings: &mut Findings
         }
     }
     for ((user_id, sku_id), spans) in &of_user {
-        let cap = view.skus.get(sku_id).map_or(0, |sku| sku.per_user);
+        let cap = view.skus.get(sku_id).map_or(0, |sku| sku.per_user_once);
         let (most, at, order) = peak(spans);
         if most > u64::from(cap) {
             let text = format!("user {user_id} had {most} units of SKU {sku_id} at {at}, the cap is {cap}");
@@ -90,8 +91,8 @@ fn told_spans(list: &ToldList, log: &Log) -> BTreeMap<u64, Vec<Span>> {
 
 fn at_every_instant(spans: &[Span], sku: &ViewSku, what: &str, findings: &mut Findings) {
     let (most, at, order) = peak(spans);
-    if most > u64::from(sku.capacity) {
-        findings.add(Kind::Oversold, order, format!("{what}: {most} units of {} at {at}", sku.capacity));
+    if most > u64::from(sku.capacity_once) {
+        findings.add(Kind::Oversold, order, format!("{what}: {most} units of {} at {at}", sku.capacity_once));
     }
 }
 

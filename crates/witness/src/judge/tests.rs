@@ -108,7 +108,7 @@ impl World {
         self.log = self.pen.log();
         let (log, view) = (&self.log, &mut self.view);
         *view = View { applied: log.ends.clone(), ..View::default() };
-        view.skus.insert(SKU, ViewSku { capacity: 2, per_user: 1 });
+        view.skus.insert(SKU, ViewSku::unchanged(2, 1));
         let mut stock = Stock { epoch: "2".into(), capacity: 2, available: 2, ..Stock::default() };
         for (id, order) in &log.orders {
             view.orders.insert(*id, ViewOrder { terms: order.terms.clone(), state: order.state });
@@ -212,6 +212,22 @@ fn buyers_were_told_more_than_there_is_although_the_log_looks_right() {
 fn more_in_mysql_than_exists() {
     let mut world = honest();
     world.view.skus.get_mut(&SKU).unwrap().capacity = 1;
+    world.is_caught(Kind::Oversold);
+}
+
+#[test]
+fn a_capacity_that_was_lowered_after_units_had_come_back() {
+    let mut world = honest();
+    world.pen = Pen::default();
+    world.pen.event("RESERVED", 1, 1, 100).event("RESERVED", 1, 2, 200).event("EXPIRED", 1, 2, 1_200);
+    world.told = ToldList { told: [1, 2].map(told).to_vec(), ..ToldList::default() };
+    world.sold_out = false;
+    world.project();
+    world.view.skus.insert(SKU, ViewSku { capacity: 1, ..ViewSku::unchanged(2, 1) });
+    let stock = world.stock();
+    (stock.capacity, stock.available) = (1, 0);
+    assert_eq!(world.judge(), []);
+    world.view.skus.insert(SKU, ViewSku::unchanged(1, 1));
     world.is_caught(Kind::Oversold);
 }
 
