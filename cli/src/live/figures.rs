@@ -26,6 +26,8 @@ pub(crate) struct Figures {
     pub(crate) at_ms: u64,
     /// One word for all of it, see [`super::judge::Word`].
     pub(crate) state: &'static str,
+    /// Why; empty if the word says it all.
+    pub(crate) why: String,
     /// What is not as usual, the worst first.
     pub(crate) reasons: Vec<String>,
     pub(crate) daemons: Daemons,
@@ -115,6 +117,7 @@ impl Tracker {
             version: VERSION,
             at_ms: sample.at_ms,
             state: judgement.word.as_str(),
+            why: judgement.why.clone(),
             reasons: judgement.remarks().map(Finding::words).collect(),
             daemons: Daemons {
                 watched: sample.daemons.len(),
@@ -277,6 +280,7 @@ mod tests {
             "stock",
             "total",
             "version",
+            "why",
             "wonLatency",
         ];
         assert_eq!(names, expected, "as docs/watching.md has them");

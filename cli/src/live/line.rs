@@ -36,7 +36,9 @@ pub(crate) fn line(figures: &Figures) -> String {
     let us = |value: Option<u64>| or_unknown(value.map(duration));
     let units = |value: Option<u64>| or_unknown(value.map(grouped));
     let time = crate::plain::utc(figures.at_ms);
-    let state = match figures.reasons.first() {
+    // Why it is so goes before what else there is to say.
+    let reason = Some(&figures.why).filter(|why| !why.is_empty()).or(figures.reasons.first());
+    let state = match reason {
         Some(reason) => format!("{} · {}", figures.state, shortened(reason, REASON_MAX_CHARS)),
         None => figures.state.to_owned(),
     };
@@ -101,6 +103,7 @@ mod tests {
             version: 2,
             at_ms: 1_795_500_000_000,
             state: "unreachable",
+            why: "refused".to_owned(),
             reasons: vec!["http://h:1: refused".to_owned()],
             daemons: Daemons { watched: 2, answering: 0, ready: 0, stale: 0 },
             per_s: None,
@@ -115,6 +118,7 @@ mod tests {
         };
         let full = Figures {
             state: "selling",
+            why: String::new(),
             reasons: vec![],
             per_s: Some(PerSecond { wins: 1_234.5, sold_out: 96_911.0, refused: 0.3, errors: 0.0 }),
             won_latency: Some(Ladder { count: 9, p50_us: 950, p90_us: 1_250, p99_us: 12_500, max_us: 99_000 }),
@@ -127,7 +131,7 @@ mod tests {
             [
                 "TIME         UP    WINS/S  SOLD OUT/S  REFUSED/S  ERRORS/S      P50      P99       LEFT       HELD       SOLD      LAG  STATE",
                 "06:00:00    0/2     1,235      96,911        0.3         0   950 µs  12.5 ms  1,234,567          5          0       12  selling",
-                "06:00:00    0/2         –           –          –         –        –        –          –          –          –        –  unreachable · http://h:1: refused",
+                "06:00:00    0/2         –           –          –         –        –        –          –          –          –        –  unreachable · refused",
             ]
         );
         assert_eq!(

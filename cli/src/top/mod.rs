@@ -6,6 +6,7 @@
 
 mod event;
 mod format;
+mod judged;
 mod keys;
 mod list;
 mod model;

@@ -11,10 +11,7 @@ use super::{
     tape::Playback,
     theme::Theme,
 };
-use crate::{
-    exit::Exit,
-    live::judge::{Facts, Judgement, P99s, Word, judge},
-};
+use crate::exit::Exit;
 
 /// Windows of time to choose from, in milliseconds.
 const ZOOMS_MS: [u64; 4] = [30_000, 120_000, 600_000, 3_600_000];
@@ -146,30 +143,6 @@ impl State {
     /// For how long the picture has been held.
     pub(crate) fn held_for_ms(&self) -> Option<u64> {
         self.held.as_ref().map(|(_, at_ms)| self.now_ms.saturating_sub(*at_ms))
-    }
-
-    /// What the sale is doing.
-    pub(crate) fn judgement(&self) -> Judgement {
-        let (model, now_ms) = (self.shown(), self.shown_at_ms());
-        let latencies = &self.window.latencies;
-        let age_of = |at_ms: u64| now_ms.saturating_sub(at_ms);
-        judge(&Facts {
-            daemons: model.known(),
-            units: model.stock.sum.units,
-            p99: P99s {
-                reserve: latencies.reserve.quantile_us(0.99),
-                produce: latencies.produce.quantile_us(0.99),
-                ping: latencies.ping.quantile_us(0.99),
-            },
-            answered_ms_ago: model.answered_at_ms.map(age_of),
-            is_late: model.sampled_at_ms.is_some_and(|at_ms| age_of(at_ms) > self.interval_ms * 3 + 1_000),
-            now_ms,
-        })
-    }
-
-    /// Whether what goes on now can be thought to go on: nothing is foretold of a sale that has stopped, or is not seen.
-    pub(crate) fn foretells(&self) -> bool {
-        self.judgement().word == Word::Selling
     }
 
     pub(crate) fn zoom_ms(&self) -> u64 {

@@ -117,11 +117,16 @@ pub(crate) struct Units {
 const READ_MAX_MS: u64 = 5_000;
 const READ_IN_A_SECOND: u64 = 500;
 
+/// How old the counters of a SKU get at most while Redis answers, if there are `skus` of them.
+pub(crate) const fn read_max_ms(skus: u64) -> u64 {
+    READ_MAX_MS + 3_000 * (skus / READ_IN_A_SECOND)
+}
+
 impl Units {
     /// Adds up the SKUs, each as it was read last, of `skus` that exist.
     pub(crate) fn of<'a>(all: impl IntoIterator<Item = &'a SkuStats>, skus: u64) -> Self {
         let mut units = Self { skus, ..Self::default() };
-        let read_max_ms = READ_MAX_MS + 3_000 * (skus / READ_IN_A_SECOND);
+        let read_max_ms = read_max_ms(skus);
         for sku in all {
             let states = &mut units.states;
             match sku.state {

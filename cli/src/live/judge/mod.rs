@@ -9,7 +9,7 @@ mod stores;
 mod word;
 mod work;
 
-pub(crate) use facts::{Facts, Known, P99s, Units};
+pub(crate) use facts::{Facts, Known, P99s, Units, read_max_ms};
 pub(crate) use word::Word;
 
 use crate::plain::harmless;

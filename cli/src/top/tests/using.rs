@@ -228,3 +228,16 @@ fn a_sale_that_has_stopped_does_not_look_as_if_it_went_on() {
         }
     }
 }
+
+#[test]
+fn a_sku_whose_part_of_redis_is_away_is_told_from_the_others() {
+    let cut_off = |s: u64| {
+        let mut skus = skus(s);
+        (skus[0].seen_ms_ago, skus[1].seen_ms_ago) = (Some(20_000), Some(4_000));
+        sample(s, vec![seen(1, answer(told(1, s, skus)))])
+    };
+    let shown = text(&after((30..=60).map(cut_off)), 120, 40, false);
+    let line = |name: &str| shown.lines().find(|line| line.contains(name)).unwrap();
+    assert!(line("Standing").contains("◌ Standing") && line("Standing").contains("not read"), "{shown}");
+    assert!(line("Lower tier").contains("● Lower tier") && line("Lower tier").contains('~'), "{shown}");
+}

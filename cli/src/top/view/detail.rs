@@ -50,7 +50,7 @@ fn lines(state: &State, row: &SkuRow) -> Vec<(&'static str, String)> {
         ("on their way back", count(told.closing)),
         ("sold", count(told.sold) + &share(told.sold)),
         ("capacity", format::count(told.capacity)),
-        ("leaving", format::rate_or(row.selling_pace())),
+        ("leaving", format::rate_or(row.selling_pace().filter(|_| state.foretells()))),
         ("gone in", format::estimate(row.lasts_ms().filter(|_| state.foretells()))),
         (
             "asked for",

@@ -4,12 +4,15 @@ use flash_core::stats::SkuState;
 use ratatui::{layout::Rect, style::Style};
 
 use super::pen::{Pen, below, width};
-use crate::top::{
-    format,
-    list::state_word,
-    model::{SkuRow, Sum},
-    state::{State, place},
-    tone::Tone,
+use crate::{
+    live::judge::read_max_ms,
+    top::{
+        format,
+        list::state_word,
+        model::{SkuRow, Sum},
+        state::{State, place},
+        tone::Tone,
+    },
 };
 
 /// Widths of what stands right of the bar.
@@ -27,13 +30,16 @@ struct Columns {
     has_lasts: bool,
     /// Whether what goes on now can be thought to go on.
     foretells: bool,
+    /// How old a SKU's counters get at most while its part of Redis answers.
+    read_max_ms: u64,
 }
 
 impl Columns {
     fn of(area: Rect, sum: &Sum, foretells: bool) -> Columns {
+        let read_max_ms = read_max_ms(sum.units.skus);
         let number = width(&format::count(sum.capacity_max)).max(5) + 1;
         let longest = u16::try_from(sum.label_max).unwrap_or(u16::MAX);
-        let mut columns = Columns { name: 0, bar: 0, number, has_pace: true, has_lasts: true, foretells };
+        let mut columns = Columns { name: 0, bar: 0, number, has_pace: true, has_lasts: true, foretells, read_max_ms };
         let fixed = |columns: &Columns| {
             let pace = if columns.has_pace { PACE } else { 0 };
             let lasts = if columns.has_lasts { LASTS } else { 0 };
@@ -49,6 +55,11 @@ impl Columns {
         }
         columns.bar = area.width.saturating_sub(fixed(&columns) + columns.name + 1);
         columns
+    }
+
+    /// Whether its counters could not be read lately: what is shown of it is old, and nobody can buy it.
+    fn is_unread(&self, row: &SkuRow) -> bool {
+        row.told.seen_ms_ago.is_some_and(|age_ms| age_ms > self.read_max_ms)
     }
 }
 
@@ -136,9 +147,10 @@ fn headings(columns: &Columns, area: Rect, pen: &mut Pen<'_>) {
 
 fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, pen: &mut Pen<'_>) {
     let look = pen.look;
+    let goes_on = columns.foretells && !columns.is_unread(row);
     let (sign, style) = match row.told.state {
         // Its state is that of its window and its stock; nobody can buy it at the moment.
-        SkuState::Selling if !columns.foretells => state_sign(SkuState::Unknown, pen),
+        SkuState::Selling if !goes_on => state_sign(SkuState::Unknown, pen),
         state => state_sign(state, pen),
     };
     if is_selected {
@@ -162,12 +174,13 @@ fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, 
     }
     if columns.has_pace {
         end += PACE;
-        pen.right(area, end, y, &format::rate_or(row.selling_pace().filter(|_| columns.foretells)), look.text);
+        pen.right(area, end, y, &format::rate_or(row.selling_pace().filter(|_| goes_on)), look.text);
     }
     if columns.has_lasts {
         end += LASTS;
         let (text, style) = match row.told.state {
-            SkuState::Selling => (format::estimate(row.lasts_ms().filter(|_| columns.foretells)), look.strong),
+            SkuState::Selling if columns.is_unread(row) => ("not read".to_owned(), style),
+            SkuState::Selling => (format::estimate(row.lasts_ms().filter(|_| goes_on)), look.strong),
             other => (state_word(other).to_owned(), style),
         };
         pen.right(area, end, y, &text, style);
