@@ -57,12 +57,15 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
         Refusal::StockRecovering
     })?;
     offer.lane.meters().asked();
-    let _admitted = shop.admission.admit().inspect_err(|refusal| {
+    let admitted = shop.admission.admit(purchase.idempotency_key.is_some()).inspect_err(|refusal| {
         if matches!(refusal, Refusal::StockRecovering) {
             shop.deciders.selling.nothing_is_decided();
         }
     })?;
     if let Some((sold_out, body)) = offer.lane.latch().answer(purchase.user_id) {
+        if admitted.replay_only {
+            return Err(Refusal::SalePaused);
+        }
         offer.lane.meters().latched_out();
         return Ok(Told::Latched(sold_out, body));
     }
@@ -80,7 +83,9 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     let unknown = Refusal::OutcomeUnknown { idempotency_key: idempotency_key.clone() };
     crash::point("purchase.admitted");
     let began_ms = boot_ms();
-    let verdict = offer.lane.enqueue(Ask { user_id, quantity, order_id, reservation_id, idempotency_key })?;
+    let replay_only = admitted.replay_only;
+    let ask = Ask { user_id, quantity, order_id, reservation_id, idempotency_key, replay_only };
+    let verdict = offer.lane.enqueue(ask)?;
     // If the client goes away here the purchase is still decided, and its verdict waits under the key.
     match tokio::time::timeout(app.config.http.answer_timeout, verdict).await {
         // The second condition is for a machine that was suspended after its event was handed over: the time-out does not count
