@@ -14,10 +14,15 @@ mod stats;
 mod watch;
 mod worker;
 
+pub(crate) use control::REASON_MAX;
+pub(crate) use problem::PROBLEMS;
+pub(crate) use stats::{SKUS_DEFAULT, SKUS_MAX};
 pub(crate) use watch::watch;
 
 use crate::app::App;
-use crate::http::Answer;
+use crate::http::problem::method_not_allowed;
+use crate::http::{Answer, json};
+use crate::openapi;
 use crate::service::ServiceError;
 use guard::Guard;
 use hyper::body::Incoming;
@@ -125,6 +130,7 @@ async fn serve(listener: TcpListener, plane: Arc<Plane>, mut stopped: channel::R
 /// A page or a verb.
 #[derive(Clone, Copy)]
 enum Route {
+    OpenApi,
     Livez,
     Readyz,
     Metrics,
@@ -135,24 +141,28 @@ enum Route {
     LogFilter,
 }
 
+/// Where they are.
+const ROUTES: [(&str, Route); 9] = [
+    ("/openapi.json", Route::OpenApi),
+    ("/livez", Route::Livez),
+    ("/readyz", Route::Readyz),
+    ("/metrics", Route::Metrics),
+    ("/stats", Route::Stats),
+    ("/control/pause", Route::Pause),
+    ("/control/resume", Route::Resume),
+    ("/control/drain", Route::Drain),
+    ("/control/log-filter", Route::LogFilter),
+];
+
 impl Route {
     fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/livez" => Self::Livez,
-            "/readyz" => Self::Readyz,
-            "/metrics" => Self::Metrics,
-            "/stats" => Self::Stats,
-            "/control/pause" => Self::Pause,
-            "/control/resume" => Self::Resume,
-            "/control/drain" => Self::Drain,
-            "/control/log-filter" => Self::LogFilter,
-            _ => return None,
-        })
+        ROUTES.iter().find(|(known, _)| *known == path).map(|(_, route)| *route)
     }
 
     /// The methods it has.
     const fn methods(self) -> &'static [Method] {
         match self {
+            Self::OpenApi => &[Method::GET, Method::HEAD],
             Self::Livez | Self::Readyz | Self::Metrics | Self::Stats => &[Method::GET],
             Self::Pause | Self::Resume | Self::Drain => &[Method::POST],
             Self::LogFilter => &[Method::GET, Method::PUT],
@@ -160,19 +170,29 @@ impl Route {
     }
 }
 
+/// Method and path of all of them.
+#[cfg(test)]
+pub(crate) fn routes() -> std::collections::BTreeSet<(String, String)> {
+    let of = |(path, route): &(&str, Route)| {
+        route.methods().iter().map(|method| (method.to_string(), (*path).to_owned())).collect::<Vec<_>>()
+    };
+    ROUTES.iter().flat_map(of).collect()
+}
+
 async fn answer(plane: &Plane, request: Request<Incoming>) -> Answer {
     let app = &*plane.app;
     let Some(route) = Route::of(request.uri().path()) else { return problem::not_found() };
     if !route.methods().contains(request.method()) {
-        return problem::method_not_allowed(route.methods());
+        return method_not_allowed(route.methods());
     }
-    if request.method() != Method::GET
+    if !request.method().is_safe()
         && let Err(refused) = plane.guard.check(request.headers())
     {
         tracing::warn!(path = request.uri().path(), "somebody without the token has tried to command this daemon");
         return refused.answer();
     }
     let result = match route {
+        Route::OpenApi => return json(openapi::operators()),
         Route::Livez => return health::livez(app),
         Route::Readyz => return health::readyz(app),
         Route::Metrics => return metrics::metrics(app),

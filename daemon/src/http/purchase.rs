@@ -1,5 +1,6 @@
 //! `POST /api/v1/flash/purchase`: parse → admit → queue → answer.
 
+use super::request_id::RequestId;
 use super::{Answer, REPLAYED, body, json, problem};
 use crate::app::{App, Shop};
 use crate::clock::boot_ms;
@@ -27,7 +28,12 @@ enum Told {
 }
 
 /// Handles one purchase and counts it.
-pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, started: Instant) -> (Answer, Duration) {
+pub(super) async fn handle(
+    app: &App,
+    shop: &Shop,
+    (request, id): (Request<Incoming>, &RequestId),
+    started: Instant,
+) -> (Answer, Duration) {
     let told = purchase(app, shop, request).await;
     let took = started.elapsed();
     let answer = match told {
@@ -41,6 +47,10 @@ pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, s
         }
         Err(refusal) => {
             app.meters.refused(&refusal, took);
+            if matches!(refusal, Refusal::OutcomeUnknown { .. }) {
+                // What caused it is told once per batch; this is for whoever looks for one buyer.
+                tracing::debug!(request = %id, "a purchase's outcome is unknown");
+            }
             problem::answer(&refusal)
         }
     };
@@ -113,19 +123,23 @@ fn header_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 fn won(receipt: &Receipt, replayed: bool, took_ms: u128) -> Answer {
-    let body = format!(
+    let mut answer = json(won_body(receipt, took_ms).into());
+    if replayed {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    answer
+}
+
+/// What a winner is told.
+pub(crate) fn won_body(receipt: &Receipt, took_ms: u128) -> String {
+    format!(
         "{{\"success\":true,\"reservationId\":\"{}\",\"orderId\":\"{}\",\"expiresAt\":{},\
          \"message\":\"Reservation confirmed. Complete payment within {}.\",\"processingTimeMs\":{took_ms}}}",
         receipt.reservation_id,
         receipt.order_id,
         receipt.expires_at_ms,
         in_words(receipt.expires_at_ms.saturating_sub(receipt.reserved_at_ms)),
-    );
-    let mut answer = json(body.into());
-    if replayed {
-        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    answer
+    )
 }
 
 /// A hold time for people: whole minutes where it is, seconds otherwise.

@@ -1,5 +1,6 @@
 //! Connections: accepting within bounds, closing the silent ones, and letting go at shutdown.
 
+use super::request_id::{RequestId, X_REQUEST_ID};
 use super::{Answer, handle};
 use crate::app::App;
 use crate::clock::boot_ms;
@@ -61,6 +62,8 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, connections: Con
 
 /// When a connection last did something, and whether it has ever spoken.
 struct Activity {
+    /// Its number among all that this process has had.
+    connection: u64,
     last_ms: AtomicU64,
     running: AtomicU64,
     requests: AtomicU64,
@@ -76,10 +79,15 @@ impl Activity {
 }
 
 async fn serve_one(stream: TcpStream, app: Arc<App>, place: OwnedSemaphorePermit, mut draining: watch::Receiver<bool>) {
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
     app.meters.connections.fetch_add(1, Ordering::Relaxed);
     let _ = stream.set_nodelay(true);
-    let activity =
-        Activity { last_ms: AtomicU64::new(boot_ms()), running: AtomicU64::new(0), requests: AtomicU64::new(0) };
+    let activity = Activity {
+        connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+        last_ms: AtomicU64::new(boot_ms()),
+        running: AtomicU64::new(0),
+        requests: AtomicU64::new(0),
+    };
     let service = service_fn(|request| answer(&app, &activity, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -119,11 +127,14 @@ impl Drop for Running<'_> {
 }
 
 async fn answer(app: &App, activity: &Activity, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    activity.requests.fetch_add(1, Ordering::Relaxed);
+    let number = activity.requests.fetch_add(1, Ordering::Relaxed);
     activity.running.fetch_add(1, Ordering::Relaxed);
     let _running = Running(activity);
-    Ok(match &app.shop {
-        Some(shop) => handle(app, shop, request).await,
+    let id = RequestId::of(request.headers(), activity.connection, number);
+    let mut answer = match &app.shop {
+        Some(shop) => handle(app, shop, request, &id).await,
         None => super::problem::answer(&flash_core::outcome::Refusal::RouteNotFound),
-    })
+    };
+    answer.headers_mut().insert(X_REQUEST_ID, id.into_value());
+    Ok(answer)
 }
