@@ -13,5 +13,10 @@ for i = 1, 5 do stock[i] = tonumber(stock[i]) end
 local before, available, held, sold, closing = unpack(stock)
 local free = wanted - held - sold - closing
 if free < 0 then return {'BELOW', before, available, held, sold, closing} end
+if available <= 0 and free > 0 then
+  local clock = redis.call('TIME')
+  local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  redis.call('HSET', KEYS[1], 'restocked_ms', string.format('%d', now)) -- see release.lua
+end
 redis.call('HSET', KEYS[1], 'available', string.format('%d', free), 'capacity', ARGV[3])
 return {'OK', before, free, held, sold, closing}

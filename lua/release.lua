@@ -52,6 +52,8 @@ end
 -- Last: a script that dies half-way can only under-sell.
 if back > 0 then
   local stock = redis.call('HMGET', stock_key, 'available', 'closing')
+  -- Daemons may say "sold out" from memory for a moment longer: whoever wins now hears of it when that is over (reserve.lua).
+  if tonumber(stock[1]) == 0 then redis.call('HSET', stock_key, 'restocked_ms', whole(now)) end
   redis.call('HSET', stock_key, 'closing', whole(stock[2] - back), 'available', whole(stock[1] + back))
 end
 return {'OK', now, finished}

@@ -1,7 +1,8 @@
 -- reserve.lua: decides a batch of purchases of one SKU, in order, in one step.
 --
 -- KEYS  1 stock hash      {sku:N}:stock   epoch, capacity, available, held, sold, closing, seq, opened_seq (seq when the epoch
---                                         began), claims, per_user, hold_ms, opens_at, closes_at, paused
+--                                         began), claims, per_user, hold_ms, opens_at, closes_at, paused,
+--                                         restocked_ms (when units last came back while none was available)
 --       2 holds           {sku:N}:holds   sorted set: order id -> expiry (ms)
 --       3 hold details    {sku:N}:hold    hash: order id -> reservation:user:quantity:price:seq:reserved_at:expires_at:key
 --       4 buyers          {sku:N}:buyers  hash: user -> units:milli_tokens:token_ms
@@ -14,7 +15,7 @@
 --       7.. four per ask: user, quantity, order id, reservation id. Without an order id only the answer that the key already
 --       has is wanted: if it has none, that is 10
 -- Reply {'FENCED', reason}
---    or {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners, verdict...}, one per ask:
+--    or {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners, restocked_ms, verdict...}:
 --       0 won | 2 key reused | 3 rate limited | 4 not open | 5 closed | 6 cap reached | 7 sold out | 8 hold expired
 --       9 hold cancelled | 10 paused, or a string, the answer the key already has:
 --       H:order:hold details of a live hold, or C:order:reservation:reserved_at:expires_at of an order that is paid for.
@@ -36,9 +37,11 @@ if closed then return closed end
 local clock = redis.call('TIME')
 local now = clock[1] * 1000 + math.floor(clock[2] / 1000)
 local stock = redis.call('HMGET', stock_key,
-  'available', 'held', 'sold', 'closing', 'seq', 'per_user', 'hold_ms', 'opens_at', 'closes_at', 'paused')
-for i = 1, 10 do stock[i] = tonumber(stock[i]) end
+  'available', 'held', 'sold', 'closing', 'seq', 'per_user', 'hold_ms', 'opens_at', 'closes_at', 'paused',
+  'restocked_ms')
+for i = 1, 11 do stock[i] = tonumber(stock[i]) end
 local available, held, sold, closing, seq, per_user, hold_ms, opens_at, closes_at, paused = unpack(stock)
+local restocked_ms = stock[11] or 0
 local expires_at = now + hold_ms
 
 -- 64-bit ids stay strings: a Lua number is a double. Timestamps and counters fit into 53 bits.
@@ -174,6 +177,6 @@ if available == 0 then
   local first = redis.call('ZRANGE', holds_key, 0, 0, 'WITHSCORES')
   if first[2] then first_expiry = tonumber(first[2]) end
 end
-local reply = {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners}
-for i = 1, count do reply[10 + i] = verdicts[i] end
+local reply = {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners, restocked_ms}
+for i = 1, count do reply[11 + i] = verdicts[i] end
 return reply

@@ -4,8 +4,9 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 use crate::commands::{
     chaos::ChaosArgs, compare::CompareArgs, daemon::DaemonArgs, demo::DemoArgs, dlq::DlqArgs, doctor::DoctorArgs,
-    loadtest::LoadtestArgs, payments::PaymentsArgs, rebuild::RebuildArgs, reconcile::ReconcileArgs, sale::SaleArgs,
-    setup::SetupArgs, sku::SkuArgs, status::StatusArgs, top::TopArgs, up::UpArgs, why::WhyArgs,
+    loadtest::LoadtestArgs, manual::CompletionsArgs, manual::ManArgs, payments::PaymentsArgs, rebuild::RebuildArgs,
+    reconcile::ReconcileArgs, sale::SaleArgs, setup::SetupArgs, sku::SkuArgs, status::StatusArgs, top::TopArgs,
+    up::UpArgs, why::WhyArgs,
 };
 
 const EXAMPLES: &str = "\
@@ -29,7 +30,8 @@ Examples:
   flashctl dlq list                    events that could not be applied
   flashctl why 383006771100254208      what happened to one ticket, and why
   flashctl doctor                      is everything as it must be, and what would be lost when
-  flashctl chaos --runs 3              break everything while it sells, and judge";
+  flashctl chaos --runs 3              break everything while it sells, and judge
+  flashctl man ./man                   manual pages; completions: flashctl completions bash";
 
 /// Operate a flash sale.
 #[derive(Debug, Parser)]
@@ -67,6 +69,8 @@ pub(crate) enum Command {
     Why(WhyArgs),
     Doctor(DoctorArgs),
     Chaos(ChaosArgs),
+    Man(ManArgs),
+    Completions(CompletionsArgs),
 }
 
 /// Form of the answer.

@@ -28,7 +28,8 @@ impl Interrupt {
                 tokio::select! {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
-                    _ = hangup.recv() => {}
+                    // A terminal that goes away says so twice, by the kernel and by its shell. That is one wish, not two.
+                    _ = hangup.recv(), if !is_second => {}
                 }
                 if is_second {
                     crate::screen::restore();

@@ -8,6 +8,7 @@ mod change_view;
 mod commands;
 mod exit;
 mod faults;
+mod files;
 mod http;
 mod interrupt;
 mod live;

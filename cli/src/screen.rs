@@ -6,6 +6,7 @@
 
 use std::{
     io::{self, BufWriter, IsTerminal, Write},
+    mem::ManuallyDrop,
     panic,
     sync::{
         Once,
@@ -72,7 +73,9 @@ const BUFFER_BYTES: usize = 64 * 1024;
 /// The terminal, taken over. One at a time.
 pub(crate) struct Screen {
     canvas: Canvas,
-    terminal: Terminal<CrosstermBackend<BufWriter<Canvas>>>,
+    /// Never dropped: it would show the cursor once more and, where the terminal is gone, panic because it cannot. [`restore`] does
+    /// all there is to do.
+    terminal: ManuallyDrop<Terminal<CrosstermBackend<BufWriter<Canvas>>>>,
 }
 
 impl Screen {
@@ -90,7 +93,7 @@ impl Screen {
         let out = BufWriter::with_capacity(BUFFER_BYTES, canvas);
         // From here on dropping gives it back, also if the next step fails.
         match Terminal::new(CrosstermBackend::new(out)) {
-            Ok(terminal) => Ok(Screen { canvas, terminal }),
+            Ok(terminal) => Ok(Screen { canvas, terminal: ManuallyDrop::new(terminal) }),
             Err(error) => {
                 restore();
                 Err(error)

@@ -1,7 +1,24 @@
 //! `flashctl compare` as an operator meets it: the shipped binaries, real servers, a short schedule.
 
+#![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
+
+#[path = "loadtest/schema.rs"]
+mod schema;
+
 use serde_json::Value;
 use tokio::process::Command;
+
+/// The published schema, with what it takes from the load test's put into it.
+fn compare_schema() -> Value {
+    let text = include_str!("../../docs/reports/compare.schema.json").replace("loadtest.schema.json#", "#");
+    let mut schema: Value = serde_json::from_str(&text).unwrap();
+    let loadtest: Value = serde_json::from_str(include_str!("../../docs/reports/loadtest.schema.json")).unwrap();
+    for (name, definition) in loadtest["$defs"].as_object().unwrap() {
+        let earlier = schema["$defs"].as_object_mut().unwrap().insert(name.clone(), definition.clone());
+        assert!(earlier.is_none(), "{name} is described twice");
+    }
+    schema
+}
 
 #[tokio::test]
 async fn the_naive_server_oversells_and_flashd_does_not() {
@@ -13,6 +30,14 @@ async fn the_naive_server_oversells_and_flashd_does_not() {
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["version"], &report["ended_early"]), (&1.into(), &false.into()));
+    let schema = compare_schema();
+    let found = schema::violations(&schema, &report);
+    assert!(found.is_empty(), "{found:#?}");
+    // The check itself: what is missing, and what nobody described, is seen.
+    let mut forged = report.clone();
+    forged["turns"][0]["figures"].as_object_mut().unwrap().remove("invalid");
+    forged["turns"][1]["run"]["surprise"] = 1.into();
+    assert_eq!(schema::violations(&schema, &forged).len(), 2);
     let turns = report["turns"].as_array().unwrap();
     assert_eq!(turns.len(), 4, "{stderr}");
     let figures = |server: &str| &turns.iter().find(|turn| turn["server"] == server).unwrap()["figures"];
@@ -23,4 +48,15 @@ async fn the_naive_server_oversells_and_flashd_does_not() {
         assert!(count(right, "told") > 0, "{right}: {}", figures(right));
     }
     assert_eq!((count("flashd", "told"), &figures("flashd")["clean"]), (60, &true.into()), "{}", figures("flashd"));
+}
+
+#[tokio::test]
+async fn one_file_for_two_answers_is_refused_before_anything_is_started() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flashctl"));
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("compare-both");
+    command.args(["compare", "--report"]).arg(&path).arg("--html").arg(&path);
+    let output = command.stdin(std::process::Stdio::null()).output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("name the same file") && !stderr.contains("starting"), "{stderr}");
 }

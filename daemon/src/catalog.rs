@@ -98,7 +98,11 @@ impl Catalog {
             skus::list(db).await?.into_iter().map(|stored| offer(stored.sku, &old, deciders)).collect();
         tracing::info!(skus = offers.len(), "catalogue");
         self.tell(&old, &offers);
-        self.offers.store(Arc::new(offers));
+        let offers = Arc::new(offers);
+        self.offers.store(Arc::clone(&offers));
+        for (sku_id, gone) in old.iter().filter(|(sku_id, _)| !offers.contains_key(sku_id)) {
+            deciders.meters.skus.retire(*sku_id, gone.lane.counts());
+        }
         self.loaded.store(true, Ordering::Release);
         Ok(mark)
     }

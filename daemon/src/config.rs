@@ -315,6 +315,8 @@ fn bounded(text: &str, least: usize, most: usize) -> Option<usize> {
 }
 
 #[cfg(test)]
+mod reference;
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -5,6 +5,7 @@
 //! them together.
 
 pub mod change;
+pub mod command_line;
 pub mod config;
 pub mod crash;
 pub mod dead_letters;

@@ -1,4 +1,5 @@
-//! For how long this daemon could not sell: from the first purchase since which no SKU could be decided to the next that was.
+//! For how long this daemon could not sell: from the first purchase since which no SKU could be decided to the next that was,
+//! or, while nobody buys, to the moment at which the watcher has seen that one could be (`meters::watch`).
 //!
 //! Seen from the buyers, so it counts whatever the cause. One SKU that is closed is no stop while another is being decided: a
 //! stop begins when nothing can be decided at all (no lease, no Redis), or when the last SKU that could has failed as well.
@@ -80,6 +81,17 @@ impl Selling {
         }
     }
 
+    /// The SKUs of which the last purchase could not be decided, by id; `None` if there are none and selling has not stopped.
+    pub(crate) fn suspects(&self) -> Option<Vec<SkuId>> {
+        let skus = self.lock();
+        (self.stopped.load(Relaxed) || !skus.undecided.is_empty()).then(|| sorted(&skus.undecided))
+    }
+
+    /// This SKU could be decided now, although nobody has asked for it.
+    pub(crate) fn can_be_decided(&self, sku_id: SkuId) {
+        self.is_decided(sku_id, &Mark::default());
+    }
+
     /// This SKU is not sold any more.
     pub(crate) fn forget(&self, sku_id: SkuId) {
         let mut skus = self.lock();
@@ -121,6 +133,12 @@ impl Selling {
             stopped_skus: skus.undecided.len() as u64,
         }
     }
+}
+
+fn sorted(skus: &HashSet<SkuId>) -> Vec<SkuId> {
+    let mut skus: Vec<SkuId> = skus.iter().copied().collect();
+    skus.sort_unstable();
+    skus
 }
 
 #[cfg(test)]
@@ -184,6 +202,25 @@ mod tests {
         // B's old mark counts for nothing: it was not decided since.
         selling.is_undecided(A, &a);
         assert_eq!(selling.view().stops, 2);
+    }
+
+    #[test]
+    fn a_stop_that_no_buyer_ends_is_ended_by_who_looks() {
+        let (selling, a) = (Selling::default(), Mark::default());
+        assert_eq!(selling.suspects(), None, "nothing has failed");
+        selling.nothing_is_decided();
+        assert_eq!(selling.suspects(), Some(vec![]), "all have, and nobody knows which");
+        selling.is_undecided(B, &Mark::default());
+        selling.is_undecided(A, &a);
+        assert_eq!(selling.suspects(), Some(vec![A, B]));
+        selling.can_be_decided(A);
+        assert!(selling.view().stopped_for_ms.is_none() && selling.view().resumed_at_ms.is_some());
+        assert_eq!(selling.suspects(), Some(vec![B]), "one that is still closed is tried on");
+        selling.is_undecided(A, &a);
+        assert_eq!(selling.view().stops, 2, "the lane's mark does not hide the next stop");
+        selling.can_be_decided(A);
+        selling.can_be_decided(B);
+        assert_eq!((selling.suspects(), selling.view().stopped_skus), (None, 0));
     }
 
     #[test]

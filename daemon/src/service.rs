@@ -17,7 +17,7 @@ use crate::http::{Connections, Phase, Twins, Webhook, serve};
 use crate::lane::Deciders;
 use crate::lease::Lease;
 use crate::logs::LogFilter;
-use crate::meters::{self, Meters};
+use crate::meters::Meters;
 use crate::nodes::Ids;
 use crate::projector::{Projector, ProjectorOptions};
 use crate::reconcile::{AuditStatus, Auditor};
@@ -135,7 +135,6 @@ pub async fn start(config: Config, logs: LogFilter) -> Result<Running, ServiceEr
     };
     let app = Arc::new(app);
     keepers.push(tokio::spawn(look_after_producer(Arc::clone(&app.deciders))));
-    keepers.push(tokio::spawn(meters::watch(Arc::clone(&app))));
     let sweeper = works.then(|| Sweeper::new(Arc::clone(&app.deciders), Arc::clone(&app.catalog)));
     let sweeper = sweeper.map(|sweeper| tokio::spawn(sweeper.run(drained.clone())));
     if works {
@@ -150,7 +149,6 @@ pub async fn start(config: Config, logs: LogFilter) -> Result<Running, ServiceEr
     let admin = admin::Admin::start(admin_listener, Arc::clone(&app))?;
     let addresses = Addresses { api: api.as_ref().and_then(|api| api.local_addr().ok()), admin: admin.address() };
     keepers.push(tokio::spawn(announce::keep(Arc::clone(&app), addresses)));
-    keepers.push(tokio::spawn(admin::watch(Arc::clone(&app))));
     if let Some(api) = api {
         let connections = Connections { places: Arc::clone(&places), phase: phases };
         keepers.push(tokio::spawn(serve(api, Arc::clone(&app), connections)));

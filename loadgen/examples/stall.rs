@@ -6,7 +6,7 @@
 //!
 //! Both runs last six seconds; after two of them the process PID (a flashd, or whatever serves the URL) is stopped with
 //! SIGSTOP for two seconds. The open loop brings 500 buyers per second, the closed loop has 20 users who ask again as soon as
-//! they are answered. Everything that is on sale is bought; being sold out is an answer too.
+//! they are answered. Everything that is on sale is bought; being sold out is an answer too. Prints a Markdown table.
 
 use std::process::Command;
 use std::thread::sleep;
@@ -19,6 +19,9 @@ type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 /// Begin and length of the stall.
 const STALL_AT: Duration = Duration::from_secs(2);
 const STALL_FOR: Duration = Duration::from_secs(2);
+/// Who comes.
+const RATE_PER_S: f64 = 500.0;
+const USERS: u32 = 20;
 /// Length of a run.
 const RUN_MS: u64 = 6_000;
 
@@ -37,9 +40,9 @@ fn main() -> Outcome<()> {
         retry_share: 0.0,
         ..Plan::default()
     };
-    let open = OpenLoop { schedule: Schedule::constant(500.0, RUN_MS), connections: 1_000 };
+    let open = OpenLoop { schedule: Schedule::constant(RATE_PER_S, RUN_MS), connections: 1_000 };
     let opened = measure(Plan { open: Some(open), ..base.clone() }, pid)?;
-    let closed = measure(Plan { stages: vec![format!("{RUN_MS}ms:20").parse()?], ramp_ms: 0, ..base }, pid)?;
+    let closed = measure(Plan { stages: vec![format!("{RUN_MS}ms:{USERS}").parse()?], ramp_ms: 0, ..base }, pid)?;
     print(&opened, &closed);
     Ok(())
 }
@@ -63,7 +66,8 @@ fn signal(name: &str, pid: u32) -> Outcome<()> {
 
 /// All answers together, as a reader of one table would compare them.
 fn print(opened: &Report, closed: &Report) {
-    println!("{:<28} {:>12} {:>12}", "2 s of SIGSTOP in 6 s", "open loop", "closed loop");
+    println!("| 2 s of SIGSTOP in 6 s | open loop, {RATE_PER_S:.0}/s | closed loop, {USERS} users |");
+    println!("|---|---:|---:|");
     let all = |report: &Report| {
         let mut all = report.latency_histograms.wins.clone();
         all.add(&report.latency_histograms.sold_out);
@@ -72,14 +76,16 @@ fn print(opened: &Report, closed: &Report) {
         all
     };
     let (open, shut) = (all(opened), all(closed));
-    println!("{:<28} {:>12} {:>12}", "answers", open.count(), shut.count());
+    println!("| answers | {} | {} |", open.count(), shut.count());
     for (name, share) in [("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999), ("longest", 1.0)]
     {
         let ms = |histogram: &flash_core::stats::Histogram| histogram.quantile_us(share).unwrap_or(0) as f64 / 1_000.0;
-        println!("{name:<28} {:>9.1} ms {:>9.1} ms", ms(&open), ms(&shut));
+        println!("| {name} | {:.1} ms | {:.1} ms |", ms(&open), ms(&shut));
     }
-    println!("{:<28} {:>12} {:>12}", "figures may be believed", opened.validity.valid, closed.validity.valid);
+    let late = &opened.validity.lag;
+    let percent = if late.count == 0 { 0.0 } else { 100.0 * late.late as f64 / late.count as f64 };
+    println!("| begun more than {} ms late by the generator | {percent:.1} % | – |", late.late_from_us / 1_000);
     for reason in &opened.validity.reasons {
-        println!("  {reason}");
+        println!("\nThe open run is invalid: {reason}.");
     }
 }

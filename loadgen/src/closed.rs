@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
 use crate::line::Line;
-use crate::visit::{Errand, Visit, abandon, pause_ms, run};
+use crate::visit::{Errand, Visit, abandon, note_no_connection, pause_ms, run};
 use crate::worker::Worker;
 
 /// Most users that begin in one tick: a listener's backlog is finite.
@@ -60,7 +60,9 @@ pub(crate) fn adjust(worker: &Rc<Worker>, thread: usize) {
 async fn live(worker: Rc<Worker>, user: usize) {
     let mut line = Line::new(&worker);
     while user < worker.crowd.wanted.get() && !worker.is_over() {
+        let began_us = worker.shared.now_us();
         if !line.connect().await {
+            note_no_connection(&worker, began_us, began_us);
             wait(&worker, pause_ms(&worker, None, line.failures), |worker| worker.is_over()).await;
             continue;
         }

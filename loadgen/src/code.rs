@@ -49,6 +49,10 @@ pub enum Code {
     TimedOut,
     /// The connection ended after the request was sent.
     ConnectionLost,
+    /// No connection could be opened: nothing was sent.
+    ConnectFailed,
+    /// The run, its drain included, was over before the answer came.
+    Unanswered,
 }
 
 /// Which histogram an attempt belongs to.
@@ -88,11 +92,13 @@ const TABLE: [(Code, &str, Class); Code::COUNT] = [
     (Code::BrokenResponse, "BROKEN_RESPONSE", Class::Error),
     (Code::TimedOut, "TIMED_OUT", Class::Error),
     (Code::ConnectionLost, "CONNECTION_LOST", Class::Error),
+    (Code::ConnectFailed, "CONNECT_FAILED", Class::Error),
+    (Code::Unanswered, "UNANSWERED", Class::Error),
 ];
 
 impl Code {
     /// How many codes there are.
-    pub const COUNT: usize = 22;
+    pub const COUNT: usize = 24;
 
     /// Every code, in report order.
     pub fn all() -> impl Iterator<Item = Code> {
@@ -161,6 +167,7 @@ impl Code {
                 | Code::BrokenResponse
                 | Code::TimedOut
                 | Code::ConnectionLost
+                | Code::Unanswered
         )
     }
 

@@ -5,7 +5,7 @@
 //!
 //! The generator's own lag is measured for every arrival and kept apart from the server's slowness. A connection that was woken
 //! for an arrival was free: whatever passed since the arrival's time is the generator's own. A connection that comes from an
-//! answer was not: the wait is the server's, but for as much as the keeper itself was last seen to be late.
+//! answer was not: the wait is the server's, but for as much as the keeper itself was late when the arrival's time came.
 
 use std::cell::{Cell, RefCell};
 use std::cmp::Reverse;
@@ -35,14 +35,35 @@ pub(crate) struct Desk {
     next: Cell<usize>,
     /// The next arrival that the keeper has not seen.
     unseen: Cell<usize>,
-    /// When the keeper meant to look again, and how late it was at its last look.
-    next_look_us: Cell<u64>,
-    look_lag_us: Cell<u64>,
+    clock_work: ClockWork,
     /// Connections without work.
     parked: RefCell<Vec<Waker>>,
     returning: RefCell<BinaryHeap<Reverse<Returning>>>,
     returned: Cell<u64>,
     busy: Cell<usize>,
+}
+
+/// When the keeper looked at the clock, and when it should have.
+#[derive(Debug, Default)]
+struct ClockWork {
+    /// Its last look, and how late that was.
+    looked_us: Cell<u64>,
+    lag_us: Cell<u64>,
+    /// When it means to look again.
+    next_us: Cell<u64>,
+}
+
+impl ClockWork {
+    fn look(&self, now_us: u64) {
+        self.lag_us.set(now_us.saturating_sub(self.next_us.get()));
+        self.looked_us.set(now_us);
+    }
+
+    /// By how much the keeper was late for an arrival of this time. What was due before the last look suffered that look's
+    /// lag; what fell due since then waits for the next one, which may be overdue by now.
+    fn lag_for(&self, due_us: u64, now_us: u64) -> u64 {
+        if due_us <= self.looked_us.get() { self.lag_us.get() } else { now_us.saturating_sub(self.next_us.get()) }
+    }
 }
 
 /// A buyer who comes back.
@@ -104,7 +125,12 @@ impl Desk {
                 break;
             }
             let errand = returning.pop()?.0.errand;
+            let next_is_due = returning.peek().is_some_and(|Reverse(next)| next.at_us <= now_us);
             drop(returning);
+            if next_is_due {
+                // Each who comes back calls the next one in: the keeper need not count them.
+                self.wake(1);
+            }
             if worker.permits(&errand) {
                 return Some(errand);
             }
@@ -117,7 +143,7 @@ impl Desk {
         }
         self.next.set(place + worker.shared.plan.threads);
         let delay_us = now_us - due_us;
-        let lag_us = if woken { delay_us } else { delay_us.min(self.look_lag_us.get()) };
+        let lag_us = if woken { delay_us } else { delay_us.min(self.clock_work.lag_for(due_us, now_us)) };
         let mut tally = worker.tally.borrow_mut();
         tally.begun(lag_us, worker.shared.plan.late_from_ms * 1_000);
         if delay_us - lag_us > WAITED_FROM_US {
@@ -234,22 +260,15 @@ pub(crate) fn look(worker: &Worker) {
     let times_us = &shared.roster.times_us;
     let step = shared.plan.threads;
     let now_us = shared.now_us();
-    desk.look_lag_us.set(now_us.saturating_sub(desk.next_look_us.get()));
+    desk.clock_work.look(now_us);
     let mut place = desk.unseen.get();
     while times_us.get(place).is_some_and(|due_us| *due_us <= now_us) {
         place += step;
     }
     desk.unseen.set(place);
     let waiting = place.saturating_sub(desk.next.get()) / step;
-    let free = desk.parked.borrow().len();
-    let returning = desk.returning.borrow();
-    let is_due = |one: &Reverse<Returning>| one.0.at_us <= now_us;
-    let back = match returning.peek() {
-        Some(first) if free > 0 && is_due(first) => returning.iter().filter(|one| is_due(one)).count(),
-        _ => 0,
-    };
-    drop(returning);
-    desk.wake(waiting + back);
+    let back = desk.returning.borrow().peek().is_some_and(|Reverse(first)| first.at_us <= now_us);
+    desk.wake(waiting + usize::from(back));
 }
 
 /// Sleeps until something becomes due, but not for long.
@@ -260,7 +279,27 @@ pub(crate) async fn doze(worker: &Worker) {
     let back = desk.returning.borrow().peek().map(|Reverse(first)| first.at_us);
     let next_us = [arrival, back].into_iter().flatten().fold(now_us + LONGEST_LOOK_US, u64::min);
     // Something overdue still lets the connections run first.
-    desk.next_look_us.set(next_us.max(now_us + 1));
-    let at = shared.started + Duration::from_micros(desk.next_look_us.get());
+    let next_us = next_us.max(now_us + 1);
+    desk.clock_work.next_us.set(next_us);
+    let at = shared.started + Duration::from_micros(next_us);
     sleep_until(Instant::from_std(at)).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lag_counts_for_whom_it_concerns() {
+        let clock_work = ClockWork::default();
+        clock_work.next_us.set(10_000);
+        // A look that should have been at 10 ms was at 40 ms.
+        clock_work.look(40_000);
+        clock_work.next_us.set(45_000);
+        assert_eq!(clock_work.lag_for(9_000, 44_000), 30_000, "due before that look");
+        assert_eq!(clock_work.lag_for(43_000, 44_000), 0, "due after it, and the next look is not late yet");
+        assert_eq!(clock_work.lag_for(43_000, 70_000), 25_000, "the next look is overdue, and nobody has seen it");
+        clock_work.look(46_000);
+        assert_eq!(clock_work.lag_for(9_000, 80_000), 1_000, "the rest of the wait was for the server");
+    }
 }

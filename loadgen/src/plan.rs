@@ -3,6 +3,7 @@
 //! Owns the [`Plan`]. Never touches the network. A plan that passed [`Plan::check`] is bounded in time, in
 //! requests and in buyers.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use crate::LoadError;
@@ -185,6 +186,14 @@ impl Plan {
         ];
         self.check_pace()?;
         self.buyers.check()?;
+        let mut named = HashSet::new();
+        // Each place in the list is a SKU with books of its own: one that stands there twice would be judged twice.
+        if let Some(twice) = self.skus.iter().find(|sku| !named.insert(sku.sku_id)) {
+            return Err(LoadError::Plan(format!(
+                "SKU {id} is named twice; {id}=2 buys it twice as often",
+                id = twice.sku_id
+            )));
+        }
         match rules.iter().find(|(broken, _)| *broken) {
             Some((_, reason)) => Err(LoadError::Plan((*reason).to_owned())),
             None => Ok(()),
@@ -271,6 +280,7 @@ mod tests {
             Plan { retry_share: f64::NAN, ..good.clone() },
             Plan { skus: vec![], ..good.clone() },
             Plan { stages: vec!["25h:1".parse().unwrap()], ..good.clone() },
+            Plan { skus: vec!["1".parse().unwrap(), "1=3".parse().unwrap()], ..good.clone() },
         ];
         for case in cases {
             assert!(case.check().is_err(), "{case:?}");

@@ -30,7 +30,13 @@ pub use timeline::{Moment, Spread, StockPoint};
 ///
 /// 2: `pacing` is a word of its own, `latency` counts from the intended start with `service` beside it, `timeline` has
 /// latencies; arrivals, validity, distributions, stock, fairness, behaviour and host are new.
-pub const REPORT_VERSION: u32 = 2;
+///
+/// 3: `requests` is the sum of `outcomes`, failed connects, unanswered requests and repetitions included; the time with stock, and
+/// what is accepted in it, include stock that came back; `arrivals.begun` counts the schedule's own beside `started`.
+pub const REPORT_VERSION: u32 = 3;
+
+/// The outcome of a request that repeats a won purchase.
+const REPEATED_WIN: &str = "REPEATED_WIN";
 
 /// What a run measured.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -72,13 +78,14 @@ pub struct Report {
     pub planned_ms: u64,
     /// Why it ended.
     pub ended: EndReason,
-    /// Purchase requests sent, repetitions included.
+    /// Purchase requests, repetitions and those for which no connection could be opened included: the sum of `outcomes`.
     pub requests: u64,
     /// Purchases accepted.
     pub wins: u64,
     /// Units in them.
     pub units_told: u64,
-    /// Attempts by how they ended, zero included.
+    /// Requests by how they ended, zero included. `REPEATED_WIN` are the repetitions of won purchases: what came of them is in
+    /// `replays`, and they are in no latency.
     pub outcomes: BTreeMap<String, u64>,
     /// Sold-out answers that were final.
     pub sold_out_final: u64,
@@ -121,13 +128,19 @@ pub struct Report {
 pub struct Throughput {
     /// All requests over the whole run.
     pub requests_per_s: f64,
-    /// How long there was stock: to the moment everything was sold out, or the whole run.
+    /// How long there was stock: to the moment when everything was sold out, or the whole run. Stock may come back (holds end,
+    /// buyers cancel): every tenth of a second (more in runs longer than an hour) after that moment in which somebody bought
+    /// counts too.
     pub stock_lasted_ms: u64,
+    /// When everything was sold out for the first time, milliseconds from the start; `None` if it never was.
+    pub sold_out_after_ms: Option<u64>,
     /// True if everything was sold out before the end.
     pub sold_out: bool,
+    /// Purchases accepted after that moment, from stock that came back.
+    pub came_back: u64,
     /// Accepted purchases per second while there was stock.
     pub accepted_per_s: f64,
-    /// Sold-out answers per second after that; 0 if it never came to it.
+    /// Sold-out answers per second while there was none; 0 if it never came to it.
     pub sold_out_per_s: f64,
 }
 
@@ -162,7 +175,7 @@ impl Report {
             requests: tally.requests,
             wins: tally.counts[Code::Won.index()],
             units_told: tally.told.iter().map(|told| u64::from(told.quantity)).sum(),
-            outcomes: Code::all().map(|code| (code.name().to_owned(), tally.counts[code.index()])).collect(),
+            outcomes: outcomes(tally),
             sold_out_final: tally.final_sold_out,
             throughput: Throughput::of(shared, tally),
             latency: Latencies::of(&tally.histograms),
@@ -181,6 +194,12 @@ impl Report {
             host: Host::default(),
         }
     }
+}
+
+/// Requests by how they ended.
+fn outcomes(tally: &Tally) -> BTreeMap<String, u64> {
+    let of_code = |code: Code| (code.name().to_owned(), tally.counts[code.index()]);
+    Code::all().map(of_code).chain([(REPEATED_WIN.to_owned(), tally.replays.sent)]).collect()
 }
 
 /// What the plan says about time, in words.
@@ -202,23 +221,80 @@ impl Throughput {
         let last_us = tally.last_answer_us.max(first_us);
         let sold_out_us = shared.all_sold_out_at_us().map(|at| at.clamp(first_us, last_us));
         let stock_until_us = sold_out_us.unwrap_or(last_us);
-        // Wins of the slice in which the stock ended were decided before its end.
-        let slice_us = tally.slice_ms * 1_000;
-        let boundary = usize::try_from(stock_until_us / slice_us + 1).unwrap_or(usize::MAX);
-        let before = tally.slices.iter().take(boundary).map(|slice| u64::from(slice.wins)).sum::<u64>();
-        let after = tally.slices.iter().skip(boundary).map(|slice| u64::from(slice.sold_out)).sum::<u64>();
-        let boundary_us = (boundary as u64).saturating_mul(slice_us);
+        let later = Later::after(stock_until_us, last_us, tally);
+        let stock_us = stock_until_us - first_us + later.with_stock_us;
+        let accepted: u64 = tally.slices.iter().map(|slice| u64::from(slice.wins)).sum();
+        let sent = tally.requests - tally.counts[Code::ConnectFailed.index()];
         Self {
-            requests_per_s: rate(tally.requests, last_us - first_us),
-            stock_lasted_ms: (stock_until_us - first_us) / 1_000,
+            requests_per_s: rate(sent, last_us - first_us),
+            stock_lasted_ms: stock_us / 1_000,
+            sold_out_after_ms: sold_out_us.map(|at| at / 1_000),
             sold_out: sold_out_us.is_some(),
-            accepted_per_s: rate(before, stock_until_us - first_us),
-            sold_out_per_s: rate(after, last_us.saturating_sub(boundary_us)),
+            came_back: later.wins,
+            accepted_per_s: rate(accepted, stock_us),
+            sold_out_per_s: rate(later.sold_out, later.without_us),
         }
+    }
+}
+
+/// What happened after everything had been sold out for the first time.
+#[derive(Debug, Default)]
+struct Later {
+    /// In slices in which somebody bought what had come back.
+    wins: u64,
+    with_stock_us: u64,
+    /// In all others.
+    sold_out: u64,
+    without_us: u64,
+}
+
+impl Later {
+    fn after(sold_out_us: u64, last_us: u64, tally: &Tally) -> Self {
+        let slice_us = tally.slice_ms * 1_000;
+        // Wins of the slice in which the stock ended were decided before its end.
+        let boundary = sold_out_us / slice_us + 1;
+        let mut later = Self::default();
+        for (index, slice) in (0_u64..).zip(&tally.slices).filter(|(index, _)| *index >= boundary) {
+            let span_us = slice_us.min(last_us.saturating_sub(index * slice_us));
+            if slice.wins > 0 {
+                later.wins += u64::from(slice.wins);
+                later.with_stock_us += span_us;
+            } else {
+                later.sold_out += u64::from(slice.sold_out);
+                later.without_us += span_us;
+            }
+        }
+        later
     }
 }
 
 /// Events per second; 0 where no time passed.
 fn rate(events: u64, span_us: u64) -> f64 {
     if span_us == 0 { 0.0 } else { events as f64 * 1_000_000.0 / span_us as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tally::Slice;
+
+    /// Books with so many wins and sold-out answers in each tenth of a second.
+    fn books(slices: &[(u32, u32)]) -> Tally {
+        let mut tally = Tally::new(10_000, 1).unwrap();
+        tally.slices = slices.iter().map(|&(wins, sold_out)| Slice { wins, sold_out }).collect();
+        tally
+    }
+
+    #[test]
+    fn what_comes_back_is_sold_while_there_is_stock() {
+        // Sold out after 150 ms; at 500 ms forty units come back, and are gone again.
+        let tally = books(&[(50, 0), (30, 10), (0, 70), (0, 70), (0, 70), (40, 30), (0, 60)]);
+        let later = Later::after(150_000, 700_000, &tally);
+        assert_eq!((later.wins, later.with_stock_us), (40, 100_000));
+        assert_eq!((later.sold_out, later.without_us), (270, 400_000));
+        // The last slice is not whole.
+        assert_eq!(Later::after(150_000, 650_000, &tally).without_us, 350_000);
+        let nothing = Later::after(700_000, 700_000, &tally);
+        assert_eq!((nothing.wins, nothing.sold_out, nothing.without_us), (0, 0, 0));
+    }
 }

@@ -214,7 +214,9 @@ impl Tally {
     pub(crate) fn count(&mut self, code: Code, at_us: u64, latency_us: u64, service_us: u64) {
         let class = code.class();
         self.counts[code.index()] += 1;
-        self.last_answer_us = at_us;
+        if code != Code::Unanswered {
+            self.last_answer_us = at_us;
+        }
         self.histograms[class as usize].saturating_record(latency_us.max(1));
         self.service[class as usize].saturating_record(service_us.max(1));
         self.moments.answered(at_us, class, latency_us, service_us);

@@ -3,8 +3,8 @@
 //! Owns the decisions of a buyer, one request at a time: every errand makes at most one request and says what comes next, and
 //! when. So a buyer who pauses holds no connection in an open loop, and both loops behave alike.
 //!
-//! Promise: a purchase that was sent ends in exactly one of told, refused, or a written-down doubt – also when the thread ends
-//! in the middle of it.
+//! Promise: a purchase that was sent ends in exactly one of told, refused, or a written-down doubt, and every request in exactly
+//! one outcome – also when the thread ends in the middle of it.
 
 use std::rc::Rc;
 
@@ -79,8 +79,10 @@ pub(crate) async fn run(line: &mut Line, errand: Errand) -> Option<Next> {
 /// One attempt of a purchase.
 async fn buy(line: &mut Line, visit: Visit) -> Option<Next> {
     let worker = Rc::clone(&line.worker);
-    let mut open = OpenVisit { worker: &worker, visit };
+    let mut open = OpenVisit { worker: &worker, visit, sent_us: None };
+    let began_us = worker.shared.now_us();
     if !line.connect().await {
+        note_no_connection(&worker, visit.intended_us, began_us);
         let after_ms = pause_ms(&worker, None, line.failures);
         return open.later(after_ms);
     }
@@ -88,7 +90,9 @@ async fn buy(line: &mut Line, visit: Visit) -> Option<Next> {
     begin(&worker, &mut open.visit, sent_us);
     // From the first byte on, an end of this task leaves a doubt behind.
     let was_in_doubt = std::mem::replace(&mut open.visit.in_doubt, true);
+    open.sent_us = Some(sent_us);
     let answer = line.buy(visit.purchase).await;
+    open.sent_us = None;
     open.visit.in_doubt = was_in_doubt || answer.code.leaves_doubt();
     let now_us = note(&worker, &open.visit, answer, sent_us);
     let attempt = open.visit.attempt;
@@ -121,6 +125,8 @@ async fn buy(line: &mut Line, visit: Visit) -> Option<Next> {
 struct OpenVisit<'a> {
     worker: &'a Worker,
     visit: Visit,
+    /// When the request was sent that has no answer yet.
+    sent_us: Option<u64>,
 }
 
 impl OpenVisit<'_> {
@@ -141,6 +147,9 @@ impl OpenVisit<'_> {
 
 impl Drop for OpenVisit<'_> {
     fn drop(&mut self) {
+        if let Some(sent_us) = self.sent_us {
+            note(self.worker, &self.visit, Answer::none(Code::Unanswered), sent_us);
+        }
         if self.visit.in_doubt {
             write_doubt(self.worker, self.visit.purchase, None);
         }
@@ -187,6 +196,14 @@ fn begin(worker: &Worker, visit: &mut Visit, sent_us: u64) {
     tally.behaviour.bots += u64::from(bot && !visit.again);
     tally.behaviour.bot_purchases += u64::from(bot);
     tally.behaviour.second_attempts += u64::from(visit.again && !bot);
+}
+
+/// Counts a purchase for which no connection could be opened.
+pub(crate) fn note_no_connection(worker: &Worker, intended_us: u64, began_us: u64) {
+    let now_us = worker.shared.now_us();
+    let mut tally = worker.tally.borrow_mut();
+    tally.requests += 1;
+    tally.count(Code::ConnectFailed, now_us, now_us.saturating_sub(intended_us), now_us.saturating_sub(began_us));
 }
 
 /// Counts an answer and tells when it was read.
@@ -297,31 +314,41 @@ fn fresh(worker: &Worker, visit: Visit, after_ms: u64) -> Visit {
 /// Repeats a won purchase with its key: the answer must be the same reservation.
 async fn repeat(line: &mut Line, visit: Visit, told: Told) -> Option<Next> {
     let worker = Rc::clone(&line.worker);
+    let began_us = worker.shared.now_us();
     if line.connect().await {
+        {
+            let mut tally = worker.tally.borrow_mut();
+            tally.behaviour.duplicates += 1;
+            tally.replays.sent += 1;
+            // Until there is an answer: the run may end before it comes.
+            tally.replays.unclear += 1;
+        }
         let answer = line.buy(visit.purchase).await;
         compare(&worker, answer, told);
+    } else {
+        note_no_connection(&worker, began_us, began_us);
     }
     with_order(&worker, visit, told)
 }
 
 fn compare(worker: &Worker, answer: Answer, told: Told) {
     let mut tally = worker.tally.borrow_mut();
-    tally.behaviour.duplicates += 1;
     let replays = &mut tally.replays;
-    replays.sent += 1;
     let same = (answer.order_id, answer.reservation_id) == (told.order_id, told.reservation_id);
     match answer.code {
         Code::Won if same => {
+            replays.unclear -= 1;
             replays.same += 1;
             replays.marked += u64::from(answer.replayed);
         }
         Code::Won | Code::SoldOut | Code::LimitReached | Code::KeyReused | Code::SaleClosed => {
+            replays.unclear -= 1;
             replays.conflicting += 1;
             let second = (answer.code == Code::Won).then_some((answer.order_id, answer.reservation_id));
             tally.conflicts.push(Conflict { first: told, second, code: answer.code });
         }
         // An expired reservation is an honest answer; everything else says nothing about the key.
-        _ => replays.unclear += 1,
+        _ => {}
     }
 }
 

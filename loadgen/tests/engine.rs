@@ -38,6 +38,19 @@ fn check_books(finished: &Finished) {
     assert!(told.iter().all(|t| range.contains(&t.user_id)));
     assert_eq!(finished.report.wins, told.len() as u64);
     assert_eq!(finished.report.latency.wins.count, finished.report.wins);
+    check_outcomes(&finished.report);
+}
+
+/// Every request has exactly one outcome, and every repetition one answer.
+fn check_outcomes(report: &flash_loadgen::Report) {
+    let outcomes = &report.outcomes;
+    assert_eq!(outcomes.values().sum::<u64>(), report.requests, "{outcomes:?}");
+    let replays = &report.replays;
+    assert_eq!(replays.same + replays.conflicting + replays.unclear, replays.sent, "{replays:?}");
+    assert_eq!((outcomes["WON"], outcomes["REPEATED_WIN"]), (report.wins, replays.sent), "{outcomes:?}");
+    let latency = &report.latency;
+    let measured = [latency.wins, latency.sold_out, latency.refusals, latency.errors].map(|of| of.count);
+    assert_eq!(measured.iter().sum::<u64>() + replays.sent, report.requests, "{outcomes:?}");
 }
 
 #[test]
@@ -130,6 +143,7 @@ fn a_server_that_changes_its_answer_is_caught() {
         start(Plan { stages: vec!["300ms:4".parse().unwrap()], ..plan(address, 1) }).unwrap().join().unwrap();
     assert!(!finished.conflicts.is_empty());
     assert_eq!(finished.report.replays.conflicting, finished.report.replays.sent);
+    check_outcomes(&finished.report);
 }
 
 #[test]
@@ -141,6 +155,7 @@ fn a_silent_server_leaves_doubts_and_ends_in_time() {
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!(finished.report.doubts_open, 10);
     assert!(finished.report.outcomes["TIMED_OUT"] >= 10);
+    check_outcomes(&finished.report);
 }
 
 #[test]
@@ -149,6 +164,23 @@ fn requests_under_way_at_the_end_are_written_down() {
     let hasty = Plan { drain_ms: 50, stages: vec!["200ms:5".parse().unwrap()], ..plan(address, 1) };
     let finished = start(hasty).unwrap().join().unwrap();
     assert_eq!((finished.doubts.len(), finished.report.doubts_open, finished.report.requests), (5, 5, 5));
+    assert_eq!(finished.report.outcomes["UNANSWERED"], 5);
+    check_outcomes(&finished.report);
+}
+
+#[test]
+fn answers_that_make_no_sense_are_outcomes_of_their_own() {
+    // A 200 that names no order, half a JSON object, something that is no HTTP; every one is asked about again.
+    let (_, address) = Shop::open(1, 10_000, |shop, wish| match wish.number % 5 {
+        0 => vec![Act::Send(response(200, "", r#"{"success":true,"message":"yours"}"#))],
+        1 => vec![Act::Send(response(200, "", r#"{"success":true,"orderId":"1","#))],
+        2 => vec![Act::Send("what do you want?\r\n\r\n".to_owned()), Act::Close],
+        _ => shop.sell(wish),
+    });
+    let finished = start(plan(address, 1)).unwrap().join().unwrap();
+    check_books(&finished);
+    let outcomes = &finished.report.outcomes;
+    assert!(outcomes["UNREADABLE_WIN"] > 5 && outcomes["BROKEN_RESPONSE"] > 5 && outcomes["WON"] > 5, "{outcomes:?}");
 }
 
 #[test]
@@ -174,6 +206,8 @@ fn a_server_that_goes_away_is_counted_and_survived() {
     let finished = run.join().unwrap();
     assert!(finished.report.connections.failed > 0, "{:?}", finished.report.connections);
     assert_eq!(finished.report.wins, 0);
+    assert_eq!(finished.report.outcomes["CONNECT_FAILED"], finished.report.connections.failed);
+    check_outcomes(&finished.report);
 }
 
 #[test]

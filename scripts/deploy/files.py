@@ -36,6 +36,16 @@ def main():
     ]:
         if directive not in conf:
             wrong.append(f"nginx.conf does not say `{directive}`, which is {name} of flashd")
+
+    # The admin thread may only put itself before others where the supervisor lets it.
+    nice = int(re.search(r"const NICE: i32 = (-\d+);", text("daemon/src/admin/mod.rs"))[1])
+    for path, line in [
+        ("deploy/systemd/flashd-api@.service", f"LimitNICE={nice}\n"),
+        ("deploy/systemd/flashd-worker@.service", f"LimitNICE={nice}\n"),
+        ("compose/compose.yaml", f"nice: {20 - nice} }}\n"),
+    ]:
+        if line not in text(path):
+            wrong.append(f"{path} does not say `{line.strip()}`, which the admin thread asks for")
     if wrong:
         sys.exit("\n".join(wrong))
     print(f"ok: {len(alerts)} alerts, each with two tests and advice; nginx has flashd's bounds")

@@ -1,4 +1,4 @@
-"""compose/redis for real: a primary that is killed under load and replaced by Sentinel; and a cluster of six.
+"""compose/redis for real: a primary that is killed under load and replaced by Sentinel. The cluster of six: cluster.py.
 
 The daemons are started by compose/entrypoint, with their secrets in files.
 """
@@ -74,33 +74,5 @@ def failover():
         print(f"ok: Sentinel promoted {promoted:.1f} s after the kill, sales again after {selling:.1f} s; {len(crowd.orders):,} orders, as told; reconcile finds nothing")
 
 
-def cluster():
-    """Six nodes made a cluster by compose/redis/make-cluster, twice; a sale on it."""
-    with Site() as site:
-        ports = [free_port() for _ in range(6)]
-        # The bus' port is 10,000 above, which must exist too.
-        buses = [free_port() for _ in range(6)]
-        for number, (port, bus) in enumerate(zip(ports, buses), 1):
-            site.redis(f"redis-{number}", port, "--cluster-port", str(bus), kind="cluster")
-        nodes = [f"127.0.0.1:{port}" for port in ports]
-        for _ in range(2):
-            made = site.start("make-cluster", [ROOT / "compose/redis/make-cluster", *nodes], {"REDIS_PASSWORD_FILE": str(site.directory / "redis_password")})
-            demand(made.wait(90) == 0, site.log("make-cluster"))
-        demand("the cluster is there" in site.log("make-cluster"), "the second run made a cluster again")
-        plain = "redis-cluster://" + ",".join(nodes)
-        site.servers("--redis", plain.replace("://", f"://default:{site.redis_password()}@"))
-        site.flashctl("setup", "--yes", *(word for sku in "123" for word in ("--sku", f"{sku}=900000@49.00")))
-        env = secrets(site, plain)
-        site.daemon("worker-1", "worker", env=env, through=ENTRYPOINT)
-        _, url, _ = site.daemon("api-1", "api", env=env, through=ENTRYPOINT)
-        with Crowd(int(url.rsplit(":", 1)[1]), buyers=10, sku="2") as crowd:
-            time.sleep(4)
-        books(site, crowd, "2")
-        site.flashctl("rebuild", "--yes")
-        site.flashctl("reconcile")
-        print(f"ok: a cluster of six with its password, {len(crowd.orders):,} orders, rebuilt, reconcile finds nothing")
-
-
 if __name__ == "__main__":
     failover()
-    cluster()

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from crowd import Crowd
-from site_of import ROOT, Site, demand, free_port, get, wait_for
+from site_of import BINARIES, ROOT, Site, demand, free_port, get, wait_for
 
 # Everybody behind one address in these checks is on loopback, which is exempt; the limits are tried with this file.
 NOBODY_EXEMPT = "192.0.2.1/32 1;\n"
@@ -57,7 +57,7 @@ def ask(port, method, path, body=None, headers=None):
     return answer.status, answer.headers, text
 
 
-def refusals(port):
+def refusals(port, api_port):
     """What nginx refuses by itself looks like flashd's refusals, and nothing private has a way through."""
     purchase = "/api/v1/flash/purchase"
     json_type = {"content-type": "application/json"}
@@ -75,9 +75,12 @@ def refusals(port):
         status, _, text = ask(port, "GET", path)
         demand((status, json.loads(text)["error"]) == (404, "NOT_FOUND"), f"{path}: {status} {text}")
     _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "from-the-client.1"})
-    demand(headers["x-request-id"] == "from-the-client.1", "a request id of the client is not passed through")
+    demand(headers.get_all("x-request-id") == ["from-the-client.1"], f"the client's request id came back as {headers.get_all('x-request-id')}")
     _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "bad id\t<>"})
     demand(re.fullmatch("[0-9a-f]{32}", headers["x-request-id"]), f"made-up id {headers['x-request-id']}")
+    # The API's description comes from the daemon, whatever the daemon says.
+    through, direct = (ask(one, "GET", "/openapi.json") for one in (port, api_port))
+    demand((through[0], through[2]) == (direct[0], direct[2]), f"/openapi.json: {through[0]} through nginx, {direct[0]} without")
     print("ok: bounds equal flashd's, refusals look like flashd's, nothing private has a way through, ids are kept")
 
 
@@ -165,6 +168,23 @@ def kill_one(site, daemons, port):
     return crowd
 
 
+def verdict(site, daemons, port):
+    """`flashctl loadtest` through nginx, a daemon killed in the middle: its witness finds nothing wrong with what buyers were told."""
+    command = [BINARIES / "flashctl", "loadtest", "--target", f"http://127.0.0.1:{port}", "--plain", "-o", "json"]
+    report = site.directory / "loadtest.json"
+    with open(report, "wb") as out:
+        load = site.start("loadtest", [*command, "--sku", "1", "--stage", "15s:60", "--pay", "0.5", "--cancel", "0.1"], stdout=out)
+    time.sleep(5)
+    daemons[1][0].kill()
+    daemons[1][0].wait()
+    time.sleep(3)
+    daemons[1] = site.daemon("api-2", "api", port=int(daemons[1][1].rsplit(":", 1)[1]))
+    demand(load.wait(150) == 0, f"flashctl loadtest through nginx ended with {load.returncode}:\n{site.log('loadtest')}{report.read_text()}")
+    judged = json.loads(report.read_text())["verdict"]
+    demand(judged["outcome"] == "clean" and judged["basis"] == "witnessed", f"the verdict: {judged}")
+    print(f"ok: flashctl loadtest through nginx with a daemon killed: {judged['told']:,} told, {judged['in_mysql']:,} in MySQL, the witness says {judged['outcome']}")
+
+
 def books(site, crowd, sku):
     """What buyers were told is what MySQL has, to the order."""
     told = set(crowd.orders.values())
@@ -208,10 +228,11 @@ def main():
         ports = [int(url.rsplit(":", 1)[1]) for _, url, _ in daemons]
         conf, port, status = configure(site, ports)
         start(site, conf, port)
-        refusals(port)
+        refusals(port, ports[0])
         text = get(f"http://127.0.0.1:{status}/stub_status")[1]
         demand("Active connections" in text, text)
         kill_one(site, daemons, port)
+        verdict(site, daemons, port)
         rolling(site, daemons, port)
         lines = [json.loads(line) for line in (conf / "access.log").read_text().splitlines()]
         served = {line["daemon"] for line in lines if line["status"] == 200 and "purchase" in line["request"]}

@@ -86,10 +86,10 @@ class Site:
             print(f"logs and files are kept in {self.directory}")
 
     def start(self, name, command, env=None, **more):
-        """Starts a program whose output goes to NAME.log."""
+        """Starts a program whose output goes to NAME.log, unless `stdout` says otherwise."""
         log = open(self.directory / f"{name}.log", "ab")
         child = subprocess.Popen(
-            [str(word) for word in command], stdout=log, stderr=log, env={**os.environ, **self.env, **(env or {})}, **more
+            [str(word) for word in command], **{"stdout": log, "stderr": log, **more}, env={**os.environ, **self.env, **(env or {})}
         )
         self.children.append(child)
         return child

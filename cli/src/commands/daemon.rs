@@ -61,7 +61,8 @@ Examples:
 /// See the running daemons, and command them.
 ///
 /// They are found by --admin or FLASH_ADMIN_URL, else by what they say in MySQL. Whoever commands one needs its token:
-/// FLASH_ADMIN_TOKEN, as `flashctl up -o json` prints it, or admin.token in --config. What is commanded lasts until the daemon
+/// FLASH_ADMIN_TOKEN, as `flashctl up -o json` prints it, or admin.token in --config. It is sent to this machine and to those that
+/// you name with --admin, FLASH_ADMIN_URL or --allow-remote, and to no other that MySQL names. What is commanded lasts until the daemon
 /// ends; to pause a SKU or the whole sale, on all daemons and for good, use `flashctl sale pause`.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES, disable_help_subcommand = true)]
@@ -123,6 +124,9 @@ struct TargetArgs {
     /// All daemons that are found, if there are several and none is named.
     #[arg(long)]
     all: bool,
+    /// Send the token to this machine too, though only the table in MySQL names it; several times for several.
+    #[arg(long, value_name = "HOST")]
+    allow_remote: Vec<String>,
     #[command(flatten)]
     watched: WatchedArgs,
     #[command(flatten)]
@@ -139,6 +143,7 @@ pub(crate) async fn command(args: DaemonArgs, terminal: &Terminal) -> Result<Exi
         DaemonCommand::Resume { target } => (Verb::Resume, target),
         DaemonCommand::Drain { exit, target } => (Verb::Drain { exit }, target),
     };
+    verb.check().map_err(|why| Failure::new(Exit::Usage, anyhow::anyhow!(why)))?;
     let sample = look(&target.watched).await?;
     if sample.daemons.len() > 1 && !target.all && !target.watched.are_named() {
         let failure = anyhow::anyhow!("{} daemons run, and it is not said which one", sample.daemons.len());
@@ -146,15 +151,28 @@ pub(crate) async fn command(args: DaemonArgs, terminal: &Terminal) -> Result<Exi
             .hint("flashctl daemon list shows them; --admin URL names one, --all means all of them"));
     }
     let plan = verb::plan(&verb, &sample);
+    // Who names a daemon trusts it; any row in MySQL may name any machine.
+    let strangers = if target.watched.are_named() { Vec::new() } else { verb::strangers(&plan, &target.allow_remote) };
+    if let Some(host) = strangers.first() {
+        let error = anyhow::anyhow!(
+            "the admin token would be sent to {}, which only the table in MySQL names",
+            strangers.join(", ")
+        );
+        return Err(Failure::new(Exit::Usage, error)
+            .hint(format!("--allow-remote {host} or --admin URL, if that machine is yours")));
+    }
     let text = terminal.output() == Output::Text;
     if text || !target.consent.yes {
         view::plan(&verb, &plan).iter().for_each(|line| terminal.talk(line));
     }
+    let token = target.watched.config()?.admin.token;
     if target.consent.dry_run {
+        if token.is_none() {
+            terminal.talk("without --dry-run it would be refused: no admin token is set");
+        }
         let told = if text { "nothing was changed".to_owned() } else { view::dry_run(&verb, &plan) };
         return terminal.answer(&told).map(|()| Exit::Ok);
     }
-    let token = target.watched.config()?.admin.token;
     let token = token.ok_or_else(|| {
         Failure::new(Exit::Usage, anyhow::anyhow!("commanding a daemon needs its admin token"))
             .hint("FLASH_ADMIN_TOKEN=… flashctl daemon …; flashctl up -o json prints the token of its daemon under env")

@@ -12,9 +12,10 @@ mod summary;
 mod threshold;
 mod watching;
 
-use std::{fs::OpenOptions, path::Path, time::Duration};
+use std::{collections::HashSet, time::Duration};
 
 use flash_loadgen::{Finished, LoadError, Plan, SkuOnSale, SkuShare, Target};
+use flash_witness::WitnessError;
 
 pub(crate) use args::LoadtestArgs;
 pub(crate) use baseline::{Change, Comparison};
@@ -22,13 +23,14 @@ pub(crate) use judging::JudgeBy;
 pub(crate) use origin::{command_line, servers};
 pub(crate) use pace::{Wave, count, milliseconds};
 pub(crate) use result::LoadtestReport;
-pub(crate) use summary::{headline, micros};
+pub(crate) use summary::{headline, measured, micros};
 pub(crate) use threshold::Checked;
 pub(crate) use watching::watch;
 
 use crate::{
     args::Output,
     exit::Exit,
+    files::check_writable,
     interrupt::Interrupt,
     report::Failure,
     terminal::Terminal,
@@ -39,6 +41,9 @@ use progress::Progress;
 
 /// How long the list of SKUs may take.
 const CATALOG_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// SKUs that an error names.
+const NAMED_SKUS: usize = 10;
 
 /// What to run, and what to judge it by.
 #[derive(Debug, Clone)]
@@ -71,8 +76,11 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
     // Whatever is wrong with the question is said before anything is bought.
     let baseline = judging.baseline.baseline.as_deref().map(Baseline::read).transpose()?;
     let judge_by = judging.judge_by()?;
-    let kept_in = [&judging.files.report, &judging.files.html, &judging.baseline.save_baseline];
-    kept_in.into_iter().flatten().try_for_each(|file| check_writable(file))?;
+    check_writable(&[
+        ("--report", judging.files.report.as_ref()),
+        ("--html", judging.files.html.as_ref()),
+        ("--save-baseline", judging.baseline.save_baseline.as_ref()),
+    ])?;
     let options = LoadtestOptions { judge_by, patience: judging.patience, plain: judging.files.plain, plan };
     let mut report = run(options, terminal, &mut interrupt).await?;
     report.check(&judging.thresholds);
@@ -80,11 +88,12 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
     if let Some(baseline) = baseline {
         report.compare(&baseline, bound, judging.baseline.baseline_any_host);
     }
-    // The answer first: whatever becomes of the files, the verdict has been said.
-    match terminal.output() {
-        Output::Text => terminal.answer(report.text().trim_end())?,
-        Output::Json => terminal.answer(&serde_json::to_string(&report).map_err(Failure::from_error)?)?,
-    }
+    // The answer first: whatever becomes of the files, the verdict has been said. And if nobody listens any more, there are still
+    // the files.
+    let answered = match terminal.output() {
+        Output::Text => terminal.answer(report.text().trim_end()),
+        Output::Json => terminal.answer(&serde_json::to_string(&report).map_err(Failure::from_error)?),
+    };
     if let Some(file) = &judging.files.report {
         report.save(file)?;
     }
@@ -95,16 +104,9 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
         Some(file) => report.save_as_baseline(file, terminal)?,
         None => true,
     };
+    answered?;
     let exit = report.exit(bound.is_some());
     Ok(if exit == Exit::Ok && !kept { Exit::Found } else { exit })
-}
-
-/// Makes sure that a file can be written before anything is bought; what it holds stays until then.
-fn check_writable(file: &Path) -> Result<(), Failure> {
-    let opened = OpenOptions::new().create(true).append(true).open(file);
-    opened.map(drop).map_err(|error| {
-        Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot write {}", file.display())))
-    })
 }
 
 fn list_thresholds(terminal: &Terminal) -> Result<Exit, Failure> {
@@ -148,7 +150,15 @@ pub(crate) async fn run(
     let verdict = match &bench {
         Bench::Nobody => None,
         Bench::Alone(remark) => Some(verdict::judge_alone(&finished, &catalog, remark.clone())),
-        Bench::Stores(places) => Some(judge(places, &finished, options.patience, terminal, interrupt).await?),
+        Bench::Stores(places) => {
+            let judged = judge_by_stores(places, &finished, options.patience, terminal, interrupt).await;
+            // What buyers saw is a report all the same.
+            Some(judged.unwrap_or_else(|error| {
+                let reason = error.to_string();
+                terminal.talk(&format!("{} the stores could not be read: {reason}", terminal.red("error:")));
+                verdict::judge_unreachable(&finished, &catalog, &reason)
+            }))
+        }
     };
     finished.report.host.servers = servers;
     finished.report.host.command_line = origin::command_line();
@@ -191,7 +201,7 @@ impl Bench {
     }
 }
 
-/// Waits for the drain and judges. A signal cuts the wait short, unless it was what has ended the run.
+/// Waits for the drain and judges, or fails if a store is out of reach.
 pub(crate) async fn judge(
     places: &Places,
     finished: &Finished,
@@ -199,6 +209,18 @@ pub(crate) async fn judge(
     terminal: &Terminal,
     interrupt: &mut Interrupt,
 ) -> Result<Verdict, Failure> {
+    let verdict = judge_by_stores(places, finished, patience, terminal, interrupt).await;
+    verdict.map_err(|error| Failure::new(Exit::Unreachable, error).hint("flashctl loadtest --no-verdict measures only"))
+}
+
+/// A signal cuts the wait short, unless it was what has ended the run.
+async fn judge_by_stores(
+    places: &Places,
+    finished: &Finished,
+    patience: Duration,
+    terminal: &Terminal,
+    interrupt: &mut Interrupt,
+) -> Result<Verdict, WitnessError> {
     let mut progress = Progress::new(*terminal);
     let is_old = interrupt.was_requested();
     let cut = async {
@@ -209,19 +231,30 @@ pub(crate) async fn judge(
     };
     let verdict = verdict::settle(places, finished, patience, |settling| progress.settling(settling), cut).await;
     progress.done();
-    verdict.map_err(|error| Failure::new(Exit::Unreachable, error).hint("flashctl loadtest --no-verdict measures only"))
+    verdict
 }
 
-/// What the target has on sale. A target that does not tell can be loaded all the same if it is said what to buy.
+/// What the target has on sale. A target that does not tell can be loaded all the same if it is said what to buy; one that does
+/// must have it.
 async fn look_at_catalog(target: &Target, plan: &Plan) -> Result<Vec<SkuOnSale>, Failure> {
     match flash_loadgen::fetch_catalog(target, CATALOG_TIMEOUT).await {
         Ok(skus) if skus.is_empty() && plan.skus.is_empty() => {
             Err(Failure::message("nothing is on sale").hint("flashctl setup --sku 1=1000@49.00"))
         }
-        Ok(skus) => Ok(skus),
+        Ok(skus) => check_on_sale(plan, &skus).map(|()| skus),
         Err(LoadError::Catalog(_)) if !plan.skus.is_empty() => Ok(Vec::new()),
         Err(error) => Err(explain(error)),
     }
+}
+
+/// A whole run of 404s would only say that somebody mistyped a number.
+fn check_on_sale(plan: &Plan, catalog: &[SkuOnSale]) -> Result<(), Failure> {
+    let on_sale: HashSet<u64> = catalog.iter().map(|sku| sku.sku_id).collect();
+    let Some(missing) = plan.skus.iter().find(|sku| !on_sale.contains(&sku.sku_id)) else { return Ok(()) };
+    let some: Vec<String> = catalog.iter().take(NAMED_SKUS).map(|sku| sku.sku_id.to_string()).collect();
+    let more = if catalog.len() > NAMED_SKUS { ", …" } else { "" };
+    let error = anyhow::anyhow!("SKU {} is not on sale there; on sale: {}{more}", missing.sku_id, some.join(", "));
+    Err(Failure::new(Exit::Usage, error).hint("flashctl sku list shows what there is"))
 }
 
 /// Exit code and hint of an engine error.

@@ -7,6 +7,7 @@ pub(crate) mod demo;
 pub(crate) mod dlq;
 pub(crate) mod doctor;
 pub(crate) mod loadtest;
+pub(crate) mod manual;
 pub(crate) mod payments;
 pub(crate) mod rebuild;
 pub(crate) mod reconcile;
@@ -40,5 +41,7 @@ pub(crate) async fn run(command: Command, terminal: &Terminal) -> Result<Exit, F
         Command::Dlq(args) => dlq::command(args, terminal).await,
         Command::Doctor(args) => doctor::command(args, terminal).await,
         Command::Why(args) => why::command(args, terminal).await,
+        Command::Man(args) => manual::man(&args, terminal),
+        Command::Completions(args) => manual::completions(&args, terminal),
     }
 }

@@ -77,7 +77,7 @@ pub(crate) async fn command(args: RebuildArgs, terminal: &Terminal) -> Result<Ex
     let filled = tokio::select! {
         biased;
         () = interrupt.requested() => None,
-        filled = fill(&rebuild, terminal) => Some(filled),
+        filled = fill(&rebuild, &lock, terminal) => Some(filled),
     };
     lock.release().await;
     let Some(filled) = filled.transpose()? else {
@@ -119,7 +119,7 @@ async fn opened_since(rebuild: &Rebuild, plan: &Plan) -> Result<Option<Epoch>, F
     Ok(latest.map(|record| record.epoch).filter(|epoch| *epoch > known))
 }
 
-async fn fill(rebuild: &Rebuild, terminal: &Terminal) -> Result<Filled, Failure> {
+async fn fill(rebuild: &Rebuild, lock: &NamedLock, terminal: &Terminal) -> Result<Filled, Failure> {
     let progress = Progress::new(*terminal);
     let blocked = RefCell::new(Vec::new());
     let began = std::time::Instant::now();
@@ -129,7 +129,7 @@ async fn fill(rebuild: &Rebuild, terminal: &Terminal) -> Result<Filled, Failure>
             blocked.borrow_mut().push((sku_id, reason));
         }
     });
-    let done = done.await;
+    let done = Rebuild::under(lock, done).await;
     progress.done();
     let epoch = done.map_err(explain)?;
     Ok(Filled { epoch, took: began.elapsed(), blocked: blocked.into_inner() })

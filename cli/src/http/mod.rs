@@ -59,9 +59,26 @@ pub(crate) fn address_of(url: &str) -> Result<String, String> {
     let address = rest.strip_prefix("http://").unwrap_or(rest).trim_end_matches('/');
     let port = address.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>())?.ok());
     match port {
-        Some(port) if port > 0 && !address.contains(['/', '@', ' ', '?', '#']) => Ok(address.to_owned()),
+        Some(port) if port > 0 && is_plain(address) => Ok(address.to_owned()),
         _ => Err(format!("{url}: HOST:PORT or http://HOST:PORT, such as http://127.0.0.1:3900")),
     }
+}
+
+/// Nothing but host and port, and nothing that a terminal or a request would take for something else.
+fn is_plain(address: &str) -> bool {
+    address.bytes().all(|byte| byte.is_ascii_graphic()) && !address.contains(['/', '@', '?', '#', '\\'])
+}
+
+/// The host of an address, without the brackets of IPv6.
+pub(crate) fn host_of(address: &str) -> String {
+    let host = address.rsplit_once(':').map_or(address, |(host, _)| host);
+    host.trim_start_matches('[').trim_end_matches(']').to_owned()
+}
+
+/// Whether a host is this machine, whatever a name service says.
+pub(crate) fn is_loopback(host: &str) -> bool {
+    let is_loopback = |ip: std::net::IpAddr| ip.to_canonical().is_loopback();
+    host.eq_ignore_ascii_case("localhost") || host.parse().is_ok_and(is_loopback)
 }
 
 /// A client of one daemon; its connection is kept between questions.
@@ -130,7 +147,9 @@ mod tests {
         {
             assert_eq!(address_of(url).as_deref(), Ok(address));
         }
-        for bad in ["", "h", "h:0", "h:99999", ":9100", "https://h:1", "http://h:1/stats", "u@h:1"] {
+        for bad in
+            ["", "h", "h:0", "h:99999", ":9100", "https://h:1", "http://h:1/stats", "u@h:1", "h\r\nx:1", "h\u{1b}[2J:1"]
+        {
             assert!(address_of(bad).is_err(), "{bad}");
         }
     }

@@ -9,7 +9,7 @@ use clap::Args;
 use flash_stores::mysql::{Db, MySqlSettings, daemons};
 use tokio::{sync::watch, time::timeout};
 
-use crate::{exit::Exit, http, report::Failure, servers::ServerArgs};
+use crate::{exit::Exit, http, plain::harmless, report::Failure, servers::ServerArgs};
 
 /// How often the list in MySQL is read.
 const READ_EVERY: Duration = Duration::from_secs(3);
@@ -20,6 +20,8 @@ const GONE_SHOWN: Duration = Duration::from_secs(30);
 /// Most daemons that are watched at once; more are not shown.
 const DAEMONS_MAX: usize = 64;
 
+/// What to do when daemons are named and none of them answers.
+pub(crate) const NOBODY_HINT: &str = "flashctl daemon list shows those that say in MySQL that they run; --admin and FLASH_ADMIN_URL name the admin listener, which is not the one of buyers";
 const HINT: &str = "flashctl up starts a daemon; --admin URL or FLASH_ADMIN_URL names one, MYSQL_HOST and MYSQL_PORT the database that lists them";
 
 /// Where the daemons are.
@@ -141,7 +143,9 @@ impl Roster {
         }
         for url in urls {
             if self.entries.len() < DAEMONS_MAX && !self.entries.iter().any(|entry| entry.url == *url) {
-                let url = if url.contains("://") { url.clone() } else { format!("http://{url}") };
+                // Anybody who may write to the table can put anything there; it is shown in many places.
+                let url = harmless(url);
+                let url = if url.contains("://") { url } else { format!("http://{url}") };
                 if !self.entries.iter().any(|entry| entry.url == url) {
                     self.entries.push(Entry { address: http::address_of(&url), url, gone_since: None });
                 }
@@ -209,6 +213,15 @@ mod tests {
         seen(&mut roster, at(40));
         list(&["http://b:1", "http://c:1"]);
         assert_eq!(seen(&mut roster, at(41)), [url("b", false), url("c", false), url("d", true)], "it came back");
+    }
+
+    #[test]
+    fn a_row_of_the_table_commands_no_terminal_and_is_asked_nothing() {
+        let mut roster = Roster::default();
+        roster.update(&["http://h\u{1b}[2J:1".to_owned()], Instant::now());
+        let entry = &roster.entries(Instant::now())[0];
+        assert_eq!(entry.url, "http://h\\u{1b}[2J:1");
+        assert!(entry.address.is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Figures as one line of text, in columns that stay where they are.
 
-use super::figures::{Figures, PerSecond};
+use super::{figures::Figures, flow::PerSecond};
 use crate::{plain::shortened, table::grouped};
 
 /// Lines between two headings.
@@ -89,16 +89,20 @@ pub(crate) fn duration(us: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::live::figures::{Daemons, Ladder, Lag, Stock};
+    use crate::live::{
+        figures::{Daemons, Lag},
+        flow::Ladder,
+        stock::Stock,
+    };
 
     #[test]
     fn columns_stay_where_they_are() {
         let empty = Figures {
-            version: 1,
+            version: 2,
             at_ms: 1_795_500_000_000,
             state: "unreachable",
             reasons: vec!["http://h:1: refused".to_owned()],
-            daemons: Daemons { watched: 2, answering: 0, ready: 0 },
+            daemons: Daemons { watched: 2, answering: 0, ready: 0, stale: 0 },
             per_s: None,
             total: None,
             won_latency: None,

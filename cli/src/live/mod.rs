@@ -5,11 +5,13 @@
 
 pub(crate) mod discover;
 pub(crate) mod figures;
+pub(crate) mod flow;
+pub(crate) mod judge;
 pub(crate) mod line;
 pub(crate) mod poll;
 pub(crate) mod recording;
 mod sample;
-pub(crate) mod state;
+pub(crate) mod stock;
 pub(crate) mod watch;
 
 pub(crate) use sample::{Sample, Seen, Told};

@@ -52,6 +52,12 @@ struct Deadlines {
     failed: tokio::time::Instant,
 }
 
+impl Deadlines {
+    fn of(start: tokio::time::Instant, patience: Duration) -> Self {
+        Self { usual: start + patience, failed: start + patience / 10 }
+    }
+}
+
 /// Asks the daemons of a roster.
 pub(crate) struct Poller {
     roster: Roster,
@@ -68,7 +74,7 @@ impl Poller {
     /// One look at all of them.
     pub(crate) async fn look(&mut self, patience: Duration) -> Sample {
         let start = tokio::time::Instant::now();
-        let deadlines = Deadlines { usual: start + patience, failed: start + patience / 10 };
+        let deadlines = Deadlines::of(start, patience);
         let entries = self.roster.entries(Instant::now());
         self.targets.retain(|url, _| entries.iter().any(|entry| entry.url == *url));
         for entry in entries {
@@ -122,12 +128,17 @@ impl Target {
         Seen { url: self.url.clone(), took_ms, told }
     }
 
+    /// Until when this one is waited for.
+    fn until(&self, deadlines: Deadlines) -> tokio::time::Instant {
+        if self.failed.is_some() { deadlines.failed } else { deadlines.usual }
+    }
+
     async fn answer(&mut self, deadlines: Deadlines) -> (Duration, Told) {
         let none = |reason: String| (Duration::ZERO, Told::Failed(reason));
+        let until = self.until(deadlines);
         let Some(asking) = &mut self.asking else {
             return none(self.address.clone().err().unwrap_or_default());
         };
-        let until = if self.failed.is_some() { deadlines.failed } else { deadlines.usual };
         let Ok(joined) = timeout_at(until, asking).await else {
             return none(self.failed.clone().unwrap_or_else(|| "no answer in time".to_owned()));
         };
@@ -178,26 +189,35 @@ fn now_ms() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    };
+
     use tokio::{
         io::{AsyncReadExt, AsyncWriteExt},
         net::TcpListener,
+        sync::Semaphore,
     };
 
     use super::*;
 
     const PATIENCE: Duration = Duration::from_secs(3);
 
-    /// A daemon that takes `delay` over each answer.
-    async fn daemon(delay: Duration) -> String {
+    /// A daemon that answers as often as it may; what it was asked, it counts.
+    async fn daemon(may_answer: &Arc<Semaphore>, asked: &Arc<AtomicU32>) -> String {
+        let (may_answer, asked) = (Arc::clone(may_answer), Arc::clone(asked));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move {
             loop {
                 let (mut stream, _) = listener.accept().await.unwrap();
+                let (may_answer, asked) = (Arc::clone(&may_answer), Arc::clone(&asked));
                 tokio::spawn(async move {
                     let mut request = [0; 1024];
                     while stream.read(&mut request).await.is_ok_and(|read| read > 0) {
-                        tokio::time::sleep(delay).await;
+                        asked.fetch_add(1, Ordering::Relaxed);
+                        may_answer.acquire().await.unwrap().forget();
                         let body = r#"{"version":2,"build":"9","atMs":5}"#;
                         let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
                         stream.write_all(answer.as_bytes()).await.unwrap();
@@ -222,31 +242,44 @@ mod tests {
     #[tokio::test]
     async fn one_that_does_not_answer_delays_nobody_for_long() {
         let never = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (silent, quick) = (format!("http://{}", never.local_addr().unwrap()), daemon(Duration::ZERO).await);
+        let (silent, quick) = (
+            format!("http://{}", never.local_addr().unwrap()),
+            daemon(&Arc::new(Semaphore::new(9)), &Arc::default()).await,
+        );
         let refused = format!("http://127.0.0.1:{}", flash_stack::free_port().unwrap());
         let mut poller = poller(&[&silent, &quick, &refused]);
         let first = poller.look(PATIENCE).await;
         assert_eq!(failed(&first.daemons[0]), "no answer in time");
         assert!(matches!(&first.daemons[1].told, Told::Stats(stats) if stats.build == "9"), "{first:?}");
         assert!(failed(&first.daemons[2]).contains("refused"), "{first:?}");
-        let began = Instant::now();
+        // A tenth of a patience that nobody in this test could have: the silent one is not waited for for longer than that.
+        let hour = Duration::from_secs(3_600);
+        let deadlines = Deadlines::of(tokio::time::Instant::now(), hour);
+        let silent = &poller.targets[&silent];
+        assert_eq!(silent.until(deadlines), deadlines.failed);
+        assert_eq!(poller.targets[&quick].until(deadlines), deadlines.usual);
         let second = poller.look(PATIENCE).await;
-        assert!(began.elapsed() < PATIENCE / 2, "the silent one was waited for again: {:?}", began.elapsed());
-        assert_eq!(failed(&second.daemons[0]), "no answer in time");
+        assert!(failed(&second.daemons[0]).starts_with("no answer"), "{second:?}");
         assert_eq!(failed(&second.daemons[1]), "");
     }
 
     #[tokio::test]
     async fn a_late_answer_counts_in_a_later_sample() {
-        let slow = daemon(Duration::from_millis(300)).await;
+        let (may_answer, asked) = (Arc::new(Semaphore::new(0)), Arc::default());
+        let slow = daemon(&may_answer, &asked).await;
         let mut poller = poller(&[&slow]);
-        let first = poller.look(Duration::from_millis(1)).await;
-        assert_eq!(failed(&first.daemons[0]), "no answer in time");
-        // The same question is still on its way: a new one each time would never be answered in time.
-        tokio::time::sleep(Duration::from_secs(2)).await;
-        let second = poller.look(Duration::from_millis(1)).await;
-        assert_eq!(failed(&second.daemons[0]), "");
-        assert!(second.daemons[0].took_ms >= 300);
+        while asked.load(Ordering::Relaxed) == 0 {
+            let early = poller.look(Duration::from_millis(1)).await;
+            assert_eq!(failed(&early.daemons[0]), "no answer in time");
+        }
+        may_answer.add_permits(1);
+        let mut late = poller.look(Duration::from_millis(1)).await;
+        while !failed(&late.daemons[0]).is_empty() {
+            assert_eq!(failed(&late.daemons[0]), "no answer in time");
+            late = poller.look(Duration::from_millis(1)).await;
+        }
+        // It was one question all the time: a new one at each look would never be answered in time.
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
     }
 
     #[tokio::test]

@@ -13,7 +13,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::Sample;
-use crate::{exit::Exit, report::Failure};
+use crate::{exit::Exit, plain::harmless, report::Failure};
 
 /// Version of the format; a reader refuses others.
 const VERSION: u32 = 1;
@@ -93,6 +93,16 @@ impl Recorder {
     }
 }
 
+impl Stopped {
+    /// In a few words, behind `REC`: what is the matter must not be cut off.
+    pub(crate) fn brief(&self) -> String {
+        match self {
+            Self::Full => "FULL".to_owned(),
+            Self::Failed(error) => format!("FAILED: {}", harmless(&error.to_string())),
+        }
+    }
+}
+
 impl std::fmt::Display for Stopped {
     fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -133,17 +143,22 @@ impl Recording {
             at += length;
         }
         let last = recording.lines.len().checked_sub(1).context("there is no sample in it")?;
-        let end = match recording.read(last) {
-            Ok(sample) => sample,
-            Err(_) if last > 0 => {
-                recording.lines.pop();
-                recording.read(last - 1)?
-            }
-            Err(error) => return Err(error.context("there is no whole sample in it")),
-        };
-        recording.ended_ms = end.at_ms;
-        recording.started_ms = recording.read(0)?.at_ms;
+        if last > 0 && recording.read(last).is_err() {
+            recording.lines.pop();
+        }
+        let end = (0..recording.len()).rev().find_map(|index| recording.read(index).ok());
+        recording.ended_ms = end.context("there is no whole sample in it")?.at_ms;
+        recording.started_ms = recording.first()?.1.at_ms;
         Ok(recording)
+    }
+
+    /// The first sample that is whole, and its place.
+    ///
+    /// # Errors
+    /// There is none.
+    pub(crate) fn first(&mut self) -> anyhow::Result<(usize, Sample)> {
+        let first = (0..self.len()).find_map(|index| Some((index, self.read(index).ok()?)));
+        first.context("there is no whole sample in it")
     }
 
     /// Samples in it, at least one.
@@ -151,12 +166,12 @@ impl Recording {
         self.lines.len()
     }
 
-    /// When its first sample was taken, in milliseconds since 1970.
+    /// When its first whole sample was taken, in milliseconds since 1970.
     pub(crate) fn started_ms(&self) -> u64 {
         self.started_ms
     }
 
-    /// When its last sample was taken.
+    /// When its last whole sample was taken.
     pub(crate) fn ended_ms(&self) -> u64 {
         self.ended_ms
     }
@@ -264,6 +279,31 @@ mod tests {
         assert_eq!((recording.len(), recording.ended_ms()), (3, 30));
         let error = format!("{:#}", recording.read(1).unwrap_err());
         assert!(error.starts_with("sample 2 of 3 is damaged"), "{error}");
+    }
+
+    #[test]
+    fn damage_at_the_beginning_and_the_end_hides_nothing_of_what_is_whole() {
+        let (_dir, path) = file("a");
+        let mut recorder = Recorder::create(&path, false, 500, RECORDING_MAX_BYTES).unwrap();
+        recorder.file.write_all(b"\0\0\0\n").unwrap();
+        recorder.record(&sample(20)).unwrap();
+        recorder.record(&sample(30)).unwrap();
+        recorder.file.write_all(b"damaged\n{\"atMs\":40,\"daem").unwrap();
+        let mut recording = Recording::open(&path).unwrap();
+        assert_eq!((recording.len(), recording.started_ms(), recording.ended_ms()), (4, 20, 30));
+        assert_eq!(recording.first().unwrap(), (1, sample(20)));
+    }
+
+    #[test]
+    fn a_disk_that_is_full_is_told_as_such() {
+        let mut recorder = Recorder::create(Path::new("/dev/full"), true, 500, RECORDING_MAX_BYTES);
+        assert!(recorder.is_err(), "the header cannot be written");
+        let (_dir, path) = file("a");
+        recorder = Recorder::create(&path, false, 500, RECORDING_MAX_BYTES);
+        let mut recorder = recorder.unwrap();
+        recorder.file = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let stopped = recorder.record(&sample(10)).unwrap_err();
+        assert_eq!(stopped.brief(), "FAILED: No space left on device (os error 28)");
     }
 
     #[test]

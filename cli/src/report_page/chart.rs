@@ -9,10 +9,10 @@ use super::html::{escape, table};
 const WIDTH: f64 = 760.0;
 const HEIGHT: f64 = 280.0;
 /// Room for what is written around it.
-const LEFT: f64 = 76.0;
+const LEFT: f64 = 92.0;
 const RIGHT: f64 = 14.0;
 const TOP: f64 = 12.0;
-const BOTTOM: f64 = 44.0;
+const BOTTOM: f64 = 50.0;
 /// Most points of a line: more cannot be told apart.
 const POINTS_MAX: usize = 600;
 /// Most rows of the numbers.
@@ -109,20 +109,20 @@ impl Chart {
             writeln!(
                 svg,
                 "<text class=\"tick\" x=\"{at:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{text}</text>",
-                bottom + 16.0
+                bottom + 18.0
             )?;
         }
         let middle = (LEFT + right) / 2.0;
         let label = |svg: &mut String, x: f64, y: f64, more: &str, text: &str| {
             writeln!(
                 svg,
-                "<text class=\"label\" x=\"{x:.1}\" y=\"{y:.1}\" text-anchor=\"middle\"{more}>{}</text>",
+                "<text class=\"label{more} text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y:.1}\">{}</text>",
                 escape(text)
             )
         };
-        label(svg, middle, HEIGHT - 8.0, "", self.x.label)?;
+        label(svg, middle, HEIGHT - 8.0, "\"", self.x.label)?;
         let center = (TOP + bottom) / 2.0;
-        label(svg, 14.0, center, &format!(" transform=\"rotate(-90 14 {center:.1})\""), self.y.label)?;
+        label(svg, 14.0, center, &format!(" up\" transform=\"rotate(-90 14 {center:.1})\""), self.y.label)?;
         for (at, text) in &self.marks {
             let Some(at) = x.place(*at).map(across_x) else { continue };
             writeln!(svg, "<path class=\"mark\" d=\"M{at:.1} {TOP}V{bottom}\"/>")?;

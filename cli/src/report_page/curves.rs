@@ -36,10 +36,10 @@ fn over_time(run: &Report, name: &str, class: &'static str, value: impl Fn(&Mome
     Line { name: name.to_owned(), class, points: points.collect() }
 }
 
-/// When everything was gone.
+/// When everything was gone for the first time.
 fn marks(run: &Report) -> Vec<(f64, String)> {
-    let at = run.throughput.stock_lasted_ms as f64 / 1_000.0;
-    if run.throughput.sold_out { vec![(at, "sold out".to_owned())] } else { Vec::new() }
+    let mark = |at_ms: u64| (at_ms as f64 / 1_000.0, "sold out".to_owned());
+    run.throughput.sold_out_after_ms.map(mark).into_iter().collect()
 }
 
 fn latency_over_time(run: &Report) -> Chart {
@@ -86,15 +86,18 @@ fn percentiles(run: &Report, baseline: Option<&Report>) -> Chart {
     }
     lines.retain(|line| !line.points.is_empty());
     let wins = &run.latency.wins;
+    let of_wins = if wins.count == 0 {
+        "Nobody won.".to_owned()
+    } else {
+        let [half, most, slowest] = [wins.p50_us, wins.p99_us, wins.max_us].map(micros);
+        format!("Wins: half within {half}, 99 % within {most}, the slowest {slowest}.")
+    };
     Chart {
         id: "percentiles",
         title: "Latency by percentile",
         words: format!(
             "How long the given share of buyers waited at most; both axes logarithmic, so that the slowest few have room. \
-             Wins: half within {}, 99 % within {}, the slowest {}.",
-            micros(wins.p50_us),
-            micros(wins.p99_us),
-            micros(wins.max_us)
+             {of_wins}",
         ),
         // One in how many is slower: 2 is the median, 100 the 99th percentile.
         x: Axis { label: "percentile", scale: Scale::Log, text: percentile },
@@ -145,7 +148,7 @@ fn outcomes(run: &Report) -> Chart {
             grouped(wins)
         ),
         x: seconds("seconds since the start"),
-        y: Axis { label: "per second", scale: Scale::Linear, text: |value| grouped(whole(value)) },
+        y: Axis { label: "per second", scale: Scale::Linear, text: count },
         lines,
         marks: marks(run),
     }
@@ -176,10 +179,15 @@ fn stock(run: &Report) -> Chart {
             last.0 as f64 / 1_000.0
         ),
         x: seconds("seconds since the start"),
-        y: Axis { label: "units", scale: Scale::Linear, text: |value| grouped(whole(value)) },
+        y: Axis { label: "units", scale: Scale::Linear, text: count },
         lines,
         marks: marks(run),
     }
+}
+
+/// A count at an axis; between two counts there is none.
+fn count(value: f64) -> String {
+    if value.fract().abs() < 1e-9 || value > 100.0 { grouped(whole(value)) } else { String::new() }
 }
 
 fn whole(value: f64) -> u64 {

@@ -1,5 +1,8 @@
 //! Writing HTML: escaping, elements, tables.
 
+/// A longer cell is a sentence.
+const NUMBER_MAX: usize = 32;
+
 /// Text that cannot become markup.
 pub(super) fn escape(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
@@ -43,7 +46,7 @@ pub(super) fn table(caption: &str, headings: &[&str], rows: &[Vec<String>]) -> S
     let head = cells("th", " scope=\"col\"", &mut headings.iter().copied());
     let row = |row: &Vec<String>| {
         let name = cells("th", " scope=\"row\"", &mut row.iter().take(1).map(String::as_str));
-        let rest = cells("td", "", &mut row.iter().skip(1).map(String::as_str));
+        let rest: String = row.iter().skip(1).map(|cell| value(cell)).collect();
         format!("<tr>{name}{rest}</tr>\n")
     };
     let body: String = rows.iter().map(row).collect();
@@ -51,6 +54,21 @@ pub(super) fn table(caption: &str, headings: &[&str], rows: &[Vec<String>]) -> S
         "<div class=\"wide\"><table>\n<caption>{}</caption>\n<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody>\n</table></div>\n",
         escape(caption)
     )
+}
+
+/// A cell; sentences are set as such, everything shorter stands to the right like a number.
+fn value(cell: &str) -> String {
+    let class = if cell.chars().count() > NUMBER_MAX { " class=\"text\"" } else { "" };
+    format!("<td{class}>{}</td>", escape(cell))
+}
+
+/// What is worth a look at first: a figure and its name; a `hit` is marked.
+pub(super) fn tiles(tiles: &[(&str, String, bool)]) -> String {
+    let tile = |(name, value, hit): &(&str, String, bool)| {
+        let class = if *hit { " class=\"hit\"" } else { "" };
+        format!("<li{class}><b>{}</b>{}</li>\n", escape(value), escape(name))
+    };
+    format!("<ul class=\"tiles\">\n{}</ul>\n", tiles.iter().map(tile).collect::<String>())
 }
 
 /// Names and values, two columns.

@@ -2,8 +2,8 @@
 
 use flash_loadgen::{EndReason, Latency, Pacing, Report};
 
-use super::html::{element, escape, pairs, paragraph, section, table};
-use crate::commands::loadtest::{Change, Checked, Comparison, LoadtestReport, headline, micros};
+use super::html::{element, escape, pairs, paragraph, section, table, tiles};
+use crate::commands::loadtest::{Change, Checked, Comparison, LoadtestReport, headline, measured, micros};
 use crate::table::grouped;
 use crate::verdict::{Kind, Outcome, Verdict};
 
@@ -23,7 +23,7 @@ pub(super) fn headline_of(report: &LoadtestReport) -> String {
     let class = match verdict.outcome {
         Outcome::Clean => "good",
         Outcome::Broken => "bad",
-        Outcome::Open => "warn",
+        Outcome::Open | Outcome::NotJudged => "warn",
     };
     let mut inner = paragraph(&units(verdict));
     inner += &verdict.remarks.iter().map(|remark| paragraph(remark)).collect::<String>();
@@ -32,23 +32,24 @@ pub(super) fn headline_of(report: &LoadtestReport) -> String {
 
 /// What was looked for and what was found, with examples.
 pub(super) fn verdict(verdict: &Verdict) -> String {
-    let rows: Vec<Vec<String>> = Kind::ALL
-        .iter()
-        .map(|kind| {
-            let judged = verdict.judged.contains(kind);
-            vec![kind.name().to_owned(), if judged { grouped(verdict.count(*kind)) } else { "not judged".to_owned() }]
-        })
-        .collect();
-    let mut more = table("What was looked for", &["kind", "found"], &rows);
+    let found = |kind: &Kind| {
+        let (judged, count) = (verdict.judged.contains(kind), verdict.count(*kind));
+        (kind.name(), if judged { grouped(count) } else { "not judged".to_owned() }, count > 0)
+    };
+    let mut more = tiles(&Kind::ALL.iter().map(found).collect::<Vec<_>>());
     if !verdict.findings.is_empty() {
-        let rows: Vec<Vec<String>> = verdict
-            .findings
-            .iter()
+        let (shown, rest) = verdict.shown();
+        let mut rows: Vec<Vec<String>> = shown
+            .into_iter()
             .map(|finding| {
                 let order = finding.order_id.clone().unwrap_or_default();
                 vec![finding.kind.name().to_owned(), order, finding.detail.clone()]
             })
             .collect();
+        let rest = rest.into_iter().map(|(kind, count)| {
+            vec![kind.name().to_owned(), String::new(), format!("and {count} more, see the JSON report")]
+        });
+        rows.extend(rest);
         more += &table("Examples", &["kind", "order", "what"], &rows);
     }
     section("Verdict", &(more + &skus(verdict)))
@@ -95,22 +96,23 @@ pub(super) fn summary(run: &Report) -> String {
         let whole = value.round() as u64;
         format!("{}/s", grouped(whole))
     };
-    let mut tiles = vec![
+    let mut shown = vec![
         ("accepted purchases", grouped(run.wins)),
         ("accepted while there was stock", rate(run.throughput.accepted_per_s)),
-        ("wins: 99 % within", micros(run.latency.wins.p99_us)),
+        ("wins: 99 % within", measured(&run.latency.wins, run.latency.wins.p99_us)),
         ("requests", rate(run.throughput.requests_per_s)),
     ];
     if run.throughput.sold_out {
-        tiles.push(("sold-out answers", rate(run.throughput.sold_out_per_s)));
-        tiles.push(("sold-out: 99 % within", micros(run.latency.sold_out.p99_us)));
+        shown.push(("sold-out answers", rate(run.throughput.sold_out_per_s)));
+        shown.push(("sold-out: 99 % within", measured(&run.latency.sold_out, run.latency.sold_out.p99_us)));
     }
     if run.pacing == Pacing::Open {
-        tiles.push(("arrivals planned", grouped(run.arrivals.planned)));
-        tiles.push(("never served", grouped(run.arrivals.never_started)));
+        shown.push(("arrivals begun", grouped(run.arrivals.begun)));
+        shown.push(("never served", grouped(run.arrivals.never_started)));
     }
-    let tile = |(name, value): &(&str, String)| format!("<li><b>{}</b>{}</li>\n", escape(value), escape(name));
-    let tiles = format!("<ul class=\"tiles\">\n{}</ul>\n", tiles.iter().map(tile).collect::<String>());
+    let errors = run.latency.errors.count;
+    shown.push(("errors", grouped(errors)));
+    let shown: Vec<_> = shown.into_iter().map(|(name, value)| (name, value, name == "errors" && errors > 0)).collect();
     let schedule = if run.schedule.is_empty() {
         run.stages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     } else {
@@ -122,7 +124,7 @@ pub(super) fn summary(run: &Report) -> String {
         EndReason::Stopped => "was ended early: these are partial figures",
         EndReason::RequestLimit => "ended by its bound of requests",
     };
-    section("In short", &(tiles + &paragraph(&format!("{}: {schedule}; it {ended}.", run.pacing.name()))))
+    section("In short", &(tiles(&shown) + &paragraph(&format!("{}: {schedule}; it {ended}.", run.pacing.name()))))
 }
 
 pub(super) fn thresholds(thresholds: &[Checked]) -> String {
@@ -229,8 +231,11 @@ pub(super) fn buyers(run: &Report) -> String {
         .map(|(name, count)| vec![name.clone(), grouped(*count)])
         .collect();
     let (buyers, keys) = (&run.behaviour, &run.replays);
+    let beyond = if run.pacing == Pacing::Open { run.arrivals.started.saturating_sub(run.arrivals.begun) } else { 0 };
     let list = [
+        ("Purchases begun beyond the schedule", grouped(beyond)),
         ("Retries", grouped(buyers.retries)),
+        ("Purchases given up without a clear answer", grouped(buyers.given_up)),
         (
             "Second attempts (won)",
             format!("{} ({})", grouped(buyers.second_attempts), grouped(buyers.second_attempts_won)),
@@ -238,13 +243,13 @@ pub(super) fn buyers(run: &Report) -> String {
         ("Paid", grouped(buyers.paid.done)),
         ("Cancelled", grouped(buyers.cancelled.done)),
         (
-            "Repeated keys: same answer, another answer",
-            format!("{}, {}", grouped(keys.same), grouped(keys.conflicting)),
+            "Wins asked for once more: same answer, another answer, unclear",
+            format!("{}, {}, {}", grouped(keys.same), grouped(keys.conflicting), grouped(keys.unclear)),
         ),
         ("Outcome still unknown", grouped(run.doubts_open)),
         ("Bots: purchases, wins", format!("{}, {}", grouped(buyers.bot_purchases), grouped(buyers.bot_wins))),
     ];
-    section("Answers and buyers", &(table("Attempts by how they ended", &["answer", "count"], &rows) + &pairs(&list)))
+    section("Answers and buyers", &(table("Requests by how they ended", &["answer", "count"], &rows) + &pairs(&list)))
 }
 
 pub(super) fn origin(run: &Report) -> String {

@@ -42,12 +42,13 @@ fn full() -> LoadtestReport {
     };
     run.throughput.sold_out = true;
     run.throughput.stock_lasted_ms = 3_500;
+    run.throughput.sold_out_after_ms = Some(3_500);
     run.fairness.overall.winners = 600;
     run.host.command_line = "flashctl loadtest --name \"a & b\" https://example.org".to_owned();
     let finding = Finding { kind: Kind::Lost, order_id: Some("7".into()), detail: "</td> is not \u{1b}[31m".into() };
     let verdict = Verdict {
         outcome: Outcome::Broken,
-        counts: [(Kind::Lost, 1)].into(),
+        counts: [(Kind::Lost, Some(1))].into(),
         findings: vec![finding],
         ..Verdict::default()
     };
@@ -121,4 +122,28 @@ fn a_gap_is_a_gap() {
     let page = page(&full());
     let line = page.lines().find(|line| line.contains("class=\"line l3\" d=\"M") && !line.contains("sample")).unwrap();
     assert_eq!(line.matches('M').count(), 2, "the pen is lifted where a slice has no answers: {line}");
+}
+
+#[test]
+fn what_was_not_measured_is_no_zero() {
+    let mut report = full();
+    report.run.latency.wins = Latency::default();
+    let page = page(&report);
+    assert!(page.contains("<b>–</b>wins: 99 % within") && page.contains("Nobody won."), "{page}");
+    assert!(!page.contains("<b>0 µs</b>") && !page.contains("within 0 µs"));
+}
+
+#[test]
+fn a_finding_stands_out_and_a_sentence_is_set_as_one() {
+    let mut report = full();
+    let verdict = report.verdict.as_mut().unwrap();
+    verdict.judged = [Kind::Lost, Kind::Oversold].into();
+    verdict.findings[0].detail = "a sentence that is far too long to stand to the right like a number".to_owned();
+    let page = page(&report);
+    assert!(
+        page.contains("<li class=\"hit\"><b>1</b>LOST</li>") && page.contains("<li><b>0</b>OVERSOLD</li>"),
+        "{page}"
+    );
+    assert!(page.contains("<td class=\"text\">a sentence"), "{page}");
+    check_nesting(&page);
 }

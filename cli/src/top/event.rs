@@ -18,7 +18,9 @@ pub(crate) enum Event {
         /// In order of time; not every one if there are many.
         samples: Vec<Sample>,
     },
-    /// Nothing more will come, for this reason.
+    /// Nothing more is recorded: `FAILED: reason` or `FULL`.
+    RecordingEnded(String),
+    /// Nothing more will come, for this reason; or a sample could not be read.
     Ended(String),
     /// Time goes on: milliseconds since 1970, by the clock of who looks; of a recording, by its own.
     Tick(u64),

@@ -106,7 +106,7 @@ pub(crate) const BINDINGS: &[Binding] = &[
     key!(Replay TapeEnd "End" "to the end of the recording" "": (End, NONE)),
     key!(Replay Slower "<" "half the speed" "speed": (Char('<'), NONE), (Char(','), NONE)),
     key!(Replay Faster ">" "twice the speed" "": (Char('>'), NONE), (Char('.'), NONE)),
-    key!(Always Pause "p Space" "hold the picture; once more: go on" "pause": (Char('p'), NONE), (Char(' '), NONE)),
+    key!(Always Pause "p Space" "freeze the picture; once more: go on" "freeze": (Char('p'), NONE), (Char(' '), NONE)),
     key!(Always Down "j ↓" "down" "": (Char('j'), NONE), (Down, NONE)),
     key!(Always Up "k ↑" "up" "": (Char('k'), NONE), (Up, NONE)),
     key!(Always PageDown "Ctrl-F PgDn" "a page down" "": (Char('f'), CTRL), (PageDown, NONE)),

@@ -10,10 +10,10 @@ mod keys;
 mod list;
 mod model;
 mod run;
-mod situation;
 mod state;
 mod tape;
 mod theme;
+mod tone;
 mod view;
 
 use std::{path::PathBuf, sync::mpsc, time::Duration};
@@ -36,9 +36,16 @@ pub(crate) use theme::Theme;
 /// Where samples come from.
 pub(crate) enum Source {
     /// From daemons, one per interval. When the sender is gone, the last sample goes stale.
-    Live(mpsc::Receiver<Sample>),
+    Live(mpsc::Receiver<News>),
     /// Out of a file.
     Replay(Recording),
+}
+
+/// What comes from those who ask the daemons.
+pub(crate) enum News {
+    Sample(Sample),
+    /// Nothing more is recorded: `FAILED: reason` or `FULL`.
+    RecordingEnded(String),
 }
 
 /// What to show, and how.
@@ -61,7 +68,7 @@ pub(crate) fn run(options: TopOptions) -> Result<Exit, Failure> {
     thread.join().unwrap_or_else(|_| Err(Failure::message("the dashboard failed")))
 }
 
-/// The screen as text, as it looks after these samples; with ANSI colours if there is a theme. The last sample is "now".
+/// The screen as text, in the character set that the environment names, as it looks after these samples; with ANSI colours if there is a theme. The last sample is "now".
 pub(crate) fn picture(
     samples: impl IntoIterator<Item = Sample>,
     title: &str,
@@ -70,6 +77,7 @@ pub(crate) fn picture(
     theme: Option<Theme>,
 ) -> String {
     let mut state = State::new(title, run::millis(interval), theme.unwrap_or(Theme::Mono));
+    state.ascii = run::is_ascii_only();
     for sample in samples {
         _ = state.update(Event::Sample(Box::new(sample)));
     }

@@ -9,7 +9,7 @@ use std::{
 use crossterm::event::{self as input, Event as Input};
 
 use super::{
-    Source, TopOptions,
+    News, Source, TopOptions,
     event::{Event, Wish},
     state::State,
     tape::{self, Playback},
@@ -34,7 +34,7 @@ const PAUSE_MAX_MS: u64 = 5_000;
 pub(super) fn run(options: TopOptions) -> Result<Exit, Failure> {
     let mut state = State::new(options.title, millis(options.interval), options.theme);
     state.recording_to = options.recording_to.map(|path| path.display().to_string());
-    state.ascii = !is_utf8(|name| env::var(name).ok());
+    state.ascii = is_ascii_only();
     let mut feed = match options.source {
         Source::Live(samples) => Feed::Live { samples, is_open: true },
         Source::Replay(recording) => Feed::Replay(Player::open(recording, &mut state)?),
@@ -48,6 +48,11 @@ pub(super) fn run(options: TopOptions) -> Result<Exit, Failure> {
 /// A duration in milliseconds.
 pub(super) fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// Whether what is shown may only have ASCII in it.
+pub(super) fn is_ascii_only() -> bool {
+    !is_utf8(|name| env::var(name).ok())
 }
 
 /// Whether the terminal's character set is UTF-8, as the environment says. The first of the three that says anything decides.
@@ -148,7 +153,7 @@ impl Looking {
 
 /// What brings samples and time.
 enum Feed {
-    Live { samples: mpsc::Receiver<Sample>, is_open: bool },
+    Live { samples: mpsc::Receiver<News>, is_open: bool },
     Replay(Player),
 }
 
@@ -161,7 +166,8 @@ impl Feed {
                 let mut is_new = false;
                 while *is_open {
                     match samples.try_recv() {
-                        Ok(sample) => _ = state.update(Event::Sample(Box::new(sample))),
+                        Ok(News::Sample(sample)) => _ = state.update(Event::Sample(Box::new(sample))),
+                        Ok(News::RecordingEnded(why)) => _ = state.update(Event::RecordingEnded(why)),
                         Err(mpsc::TryRecvError::Empty) => break,
                         Err(mpsc::TryRecvError::Disconnected) => {
                             *is_open = false;
@@ -199,11 +205,11 @@ struct Player {
 
 impl Player {
     fn open(mut recording: Recording, state: &mut State) -> Result<Player, Failure> {
-        let first = recording.read(0).map_err(Failure::from_error)?;
+        let (index, first) = recording.first().map_err(Failure::from_error)?;
         state.tape = Some(Playback::new(recording.len(), recording.started_ms(), recording.ended_ms()));
         state.interval_ms = recording.interval_ms();
         let clock_ms = first.at_ms;
-        _ = state.update(Event::Wound { index: 0, samples: vec![first] });
+        _ = state.update(Event::Wound { index, samples: vec![first] });
         Ok(Player { recording, clock_ms, played: Instant::now(), next: None })
     }
 
@@ -223,6 +229,7 @@ impl Player {
                 break;
             }
             if let Some((place, sample)) = self.next.take() {
+                // Damaged ones were passed over.
                 index = place;
                 _ = state.update(Event::PlayedTo(index));
                 _ = state.update(Event::Sample(Box::new(sample)));
@@ -233,19 +240,16 @@ impl Player {
         came
     }
 
-    /// When the sample at this place was taken; `None` behind the last one.
-    fn read_ahead(&mut self, index: usize, state: &mut State) -> Option<u64> {
-        if self.next.as_ref().is_none_or(|(place, _)| *place != index) {
-            if index >= self.recording.len() {
-                return None;
-            }
-            match self.recording.read(index) {
-                Ok(sample) => self.next = Some((index, sample)),
+    /// When the first whole sample from this place on was taken; `None` behind the last one. One that is damaged is told of.
+    fn read_ahead(&mut self, from: usize, state: &mut State) -> Option<u64> {
+        if self.next.as_ref().is_none_or(|(place, _)| *place < from) {
+            self.next = (from..self.recording.len()).find_map(|index| match self.recording.read(index) {
+                Ok(sample) => Some((index, sample)),
                 Err(error) => {
-                    _ = state.update(Event::Ended(format!("sample {}: {error:#}", index + 1)));
-                    return None;
+                    _ = state.update(Event::Ended(format!("{error:#}")));
+                    None
                 }
-            }
+            });
         }
         self.next.as_ref().map(|(_, sample)| sample.at_ms)
     }
@@ -257,7 +261,7 @@ impl Player {
         for place in tape::wound(index, back, WOUND_MAX) {
             match self.recording.read(place) {
                 Ok(sample) => samples.push(sample),
-                Err(error) => _ = state.update(Event::Ended(format!("sample {}: {error:#}", place + 1))),
+                Err(error) => _ = state.update(Event::Ended(format!("{error:#}"))),
             }
         }
         self.clock_ms = samples.last().map_or(self.clock_ms, |sample| sample.at_ms);

@@ -8,11 +8,13 @@ use super::{
     keys::{Action, action_of},
     list::{self, Sort},
     model::{Model, SkuRow, Window},
-    situation::Situation,
     tape::Playback,
     theme::Theme,
 };
-use crate::exit::Exit;
+use crate::{
+    exit::Exit,
+    live::judge::{Facts, Judgement, P99s, Word, judge},
+};
 
 /// Windows of time to choose from, in milliseconds.
 const ZOOMS_MS: [u64; 4] = [30_000, 120_000, 600_000, 3_600_000];
@@ -64,6 +66,8 @@ pub(crate) struct State {
     pub(crate) title: String,
     /// Where samples are written to.
     pub(crate) recording_to: Option<String>,
+    /// Why nothing is written any more: `FAILED: reason` or `FULL`.
+    pub(crate) recording_ended: Option<String>,
     /// How often daemons are asked.
     pub(crate) interval_ms: u64,
     pub(crate) theme: Theme,
@@ -104,6 +108,7 @@ impl State {
         State {
             title: title.into(),
             recording_to: None,
+            recording_ended: None,
             interval_ms,
             theme,
             ascii: false,
@@ -144,13 +149,27 @@ impl State {
     }
 
     /// What the sale is doing.
-    pub(crate) fn situation(&self) -> Situation {
-        Situation::of(self.shown(), self.shown_at_ms(), self.interval_ms)
+    pub(crate) fn judgement(&self) -> Judgement {
+        let (model, now_ms) = (self.shown(), self.shown_at_ms());
+        let latencies = &self.window.latencies;
+        let age_of = |at_ms: u64| now_ms.saturating_sub(at_ms);
+        judge(&Facts {
+            daemons: model.known(),
+            units: model.stock.sum.units,
+            p99: P99s {
+                reserve: latencies.reserve.quantile_us(0.99),
+                produce: latencies.produce.quantile_us(0.99),
+                ping: latencies.ping.quantile_us(0.99),
+            },
+            answered_ms_ago: model.answered_at_ms.map(age_of),
+            is_late: model.sampled_at_ms.is_some_and(|at_ms| age_of(at_ms) > self.interval_ms * 3 + 1_000),
+            now_ms,
+        })
     }
 
     /// Whether what goes on now can be thought to go on: nothing is foretold of a sale that has stopped, or is not seen.
     pub(crate) fn foretells(&self) -> bool {
-        self.situation().word == "SELLING"
+        self.judgement().word == Word::Selling
     }
 
     pub(crate) fn zoom_ms(&self) -> u64 {
@@ -187,6 +206,7 @@ impl State {
                 }
                 self.refresh();
             }
+            Event::RecordingEnded(why) => self.recording_ended = Some(why),
             Event::Ended(reason) => self.ended = Some(reason),
             Event::Tick(now_ms) => self.now_ms = now_ms,
             Event::Resized(width, height) => self.size = (width, height),

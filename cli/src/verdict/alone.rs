@@ -5,19 +5,29 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use flash_loadgen::{Ended, Finished, SkuOnSale, key_text};
+use flash_loadgen::{Class, Code, Ended, Finished, SkuOnSale, Told, key_text};
 
-use super::{Basis, Findings, Kind, SkuVerdict, Verdict};
+use super::{Basis, Findings, Kind, Outcome, SkuVerdict, Verdict};
 
 /// How far the server's clock may be from ours: a hold may have ended by this much earlier than it says.
 const CLOCK_SKEW_US: u64 = 5_000_000;
+
+/// Judges one run whose stores fell silent before they were read: what was told can still contradict itself, all else is open.
+pub(crate) fn judge_unreachable(finished: &Finished, catalog: &[SkuOnSale], reason: &str) -> Verdict {
+    let reason = format!("{reason}: log, MySQL and Redis could not be read, only what buyers were told was looked at");
+    let mut verdict = judge_alone(finished, catalog, reason);
+    if verdict.outcome != Outcome::Broken {
+        verdict.outcome = Outcome::NotJudged;
+    }
+    verdict
+}
 
 /// Judges one run by what was told. `catalog` is what was on sale before it; `remark` says why nothing else was asked.
 pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: String) -> Verdict {
     let mut findings = Findings::default();
     contradictions(finished, &mut findings);
     let capacities: HashMap<u64, u64> = catalog.iter().filter_map(|sku| Some((sku.sku_id, sku.capacity?))).collect();
-    let peaks = peaks(finished);
+    let peaks = peaks(finished, CLOCK_SKEW_US);
     let balance = |sku_id: u64| {
         let (told, at_once) = peaks.get(&sku_id).copied().unwrap_or_default();
         let capacity = capacities.get(&sku_id).copied();
@@ -40,7 +50,9 @@ pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: St
     if open > 0 {
         remarks.push(format!("{open} purchases were never answered clearly: they may have taken units"));
     }
-    let is_complete = unknown == 0 && open == 0;
+    let others = doubts(finished, &capacities);
+    let is_complete = unknown == 0 && open == 0 && others.is_empty();
+    remarks.extend(others);
     let mut judged = [Kind::Duplicate, Kind::Contradicted].to_vec();
     // Units that were told too often are found in any case; that there were none can be said only if all answers are known.
     let is_oversold = skus.iter().any(|sku| sku.oversold > 0);
@@ -61,8 +73,9 @@ pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: St
 
 /// Per SKU: units told in all, and the most at one instant. A unit is taken from the answer on, until its buyer asked for the
 /// order to be cancelled or the hold had ended by what the server said – unless it was to be paid, which keeps it for ever.
-fn peaks(finished: &Finished) -> BTreeMap<u64, (u64, u64)> {
-    let start_ms = finished.report.started_at_ms;
+///
+/// The hold counts as ended `skew_us` earlier than the server says.
+fn peaks(finished: &Finished, skew_us: u64) -> BTreeMap<u64, (u64, u64)> {
     let mut ends: HashMap<u64, u64> = HashMap::new();
     let mut paid: HashSet<u64> = HashSet::new();
     for ending in &finished.endings {
@@ -76,9 +89,7 @@ fn peaks(finished: &Finished) -> BTreeMap<u64, (u64, u64)> {
     for told in &finished.told {
         let (from_us, units) = (told.answered_us, u64::from(told.quantity));
         steps.push((told.sku_id, from_us, true, units));
-        // A hold that had ended before it was told is no end but nonsense.
-        let expires_us = told.expires_at_ms.saturating_sub(start_ms).saturating_mul(1_000);
-        let expires = (expires_us > from_us).then_some(expires_us.saturating_sub(CLOCK_SKEW_US).max(from_us + 1));
+        let expires = held_us(finished, told).map(|held_us| from_us + held_us.saturating_sub(skew_us).max(1));
         let end = ends.get(&told.order_id).copied().into_iter().chain(expires).min();
         steps.extend(end.filter(|_| !paid.contains(&told.order_id)).map(|at| (told.sku_id, at, false, units)));
     }
@@ -96,6 +107,49 @@ fn peaks(finished: &Finished) -> BTreeMap<u64, (u64, u64)> {
         *most = (*most).max(taken);
     }
     peaks
+}
+
+/// How long a buyer has the hold from the answer on, by the server's word and our clock; `None` if the server does not say, or
+/// says that it had ended before it was told.
+fn held_us(finished: &Finished, told: &Told) -> Option<u64> {
+    let expires_us = told.expires_at_ms.saturating_sub(finished.report.started_at_ms).saturating_mul(1_000);
+    expires_us.checked_sub(told.answered_us).filter(|us| *us > 0)
+}
+
+/// Why units may have been taken that are not counted, in words.
+fn doubts(finished: &Finished, capacities: &HashMap<u64, u64>) -> Vec<String> {
+    let mut doubts: Vec<String> = unanswered(finished).into_iter().collect();
+    let unreadable = finished.report.outcomes.get(Code::UnreadableWin.name()).copied().unwrap_or(0);
+    if unreadable > 0 {
+        doubts.push(format!("{unreadable} answers were 200 without a readable order: they may have taken units"));
+    }
+    // Such holds count as ended as soon as they are told, so that none is ever seen beside another.
+    let is_short = |told: &&Told| held_us(finished, told).is_some_and(|us| us <= CLOCK_SKEW_US);
+    let short = finished.told.iter().filter(is_short).count();
+    if short > 0 {
+        let peaks = peaks(finished, 0);
+        let beyond = peaks
+            .iter()
+            .map(|(sku, (_, at_once))| capacities.get(sku).map_or(0, |capacity| at_once.saturating_sub(*capacity)));
+        let beyond: u64 = beyond.sum();
+        doubts.push(format!(
+            "{short} holds were no longer than the {} s by which clocks may differ: whether units were sold twice meanwhile \
+             is not judged; if the clocks agree, {beyond} were",
+            CLOCK_SKEW_US / 1_000_000
+        ));
+    }
+    doubts
+}
+
+/// Nobody got a proper answer: then there is nothing that could be judged.
+pub(super) fn unanswered(finished: &Finished) -> Option<String> {
+    let is_answer = |code: &Code| code.class() != Class::Error;
+    let count = |code: Code| finished.report.outcomes.get(code.name()).copied().unwrap_or(0);
+    let answered: u64 = Code::all().filter(is_answer).map(count).sum();
+    (answered == 0 && finished.told.is_empty()).then(|| {
+        let failed = finished.report.connections.failed;
+        format!("no purchase was properly answered ({failed} connections failed): there is nothing to judge")
+    })
 }
 
 /// Where what was told contradicts itself.

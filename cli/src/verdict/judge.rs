@@ -3,21 +3,39 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use flash_loadgen::{Ended, Finished, key_number, key_text};
-use flash_witness::{Gate, Kind as Broken, Log, Settled, SettledTold, Terms, ToldList, View, Violation};
+use flash_witness::gate::Stock;
+use flash_witness::{Gate, Kind as Broken, Log, Settled, SettledTold, Terms, Testimonies, ToldList, View, Violation};
 
 use super::{Basis, Findings, Kind, SkuVerdict, Verdict, alone};
 
 /// What the stores say, read by the witness.
 #[derive(Debug)]
 pub(super) struct Testimony {
+    /// As far as it could be read after MySQL.
     pub(super) log: Log,
+    /// The log as far as MySQL has applied it; `None` if that is all of it.
+    pub(super) applied: Option<Log>,
+    /// MySQL at one instant.
     pub(super) view: View,
-    /// `None` if Redis could not be read whole.
-    pub(super) gate: Option<Gate>,
-    /// Nothing changed while they were read, so that they may be compared with each other.
-    pub(super) is_still: bool,
+    /// What Redis has of the run's SKUs; a SKU that could not be read is not there.
+    pub(super) gate: Gate,
+    /// SKUs that changed in Redis while everything was read.
+    pub(super) moving: BTreeSet<u64>,
+    /// What MySQL has had time to apply.
+    pub(super) due: BTreeMap<i32, i64>,
     /// The drain was not cut short: what is missing now will not come.
     pub(super) is_settled: bool,
+}
+
+impl Testimony {
+    fn applied(&self) -> &Log {
+        self.applied.as_ref().unwrap_or(&self.log)
+    }
+
+    /// Whether MySQL stands where it should.
+    pub(super) fn is_level(&self) -> bool {
+        self.due.iter().all(|(id, due)| self.view.applied.get(id).is_some_and(|applied| applied >= due))
+    }
 }
 
 /// Judges one run. `waited_ms` is how long the drain took.
@@ -25,7 +43,8 @@ pub(super) fn judge(finished: &Finished, testimony: &Testimony, waited_ms: u64) 
     let case = Case::new(finished, testimony);
     let mut findings = Findings::default();
     alone::contradictions(finished, &mut findings);
-    case.ask_the_witness(&mut findings);
+    let mut remarks = case.remarks();
+    case.ask_the_witness(&mut findings, &mut remarks);
     let unannounced = case.look_for_phantoms(&mut findings);
     let skus = case.balances();
     for sku in skus.iter().filter(|sku| sku.oversold > 0) {
@@ -33,22 +52,24 @@ pub(super) fn judge(finished: &Finished, testimony: &Testimony, waited_ms: u64) 
         findings.add(Kind::Oversold, None, format!("SKU {}: {} units beyond {capacity}", sku.sku_id, sku.oversold));
     }
     let sum = |of: fn(&SkuVerdict) -> Option<u64>| skus.iter().map(of).sum::<Option<u64>>();
+    let judged = case.judged();
+    let is_complete = judged.len() == Kind::ALL.len() && alone::unanswered(finished).is_none();
     let mut verdict = Verdict {
         basis: Basis::Witnessed,
         settled: testimony.is_settled,
-        remarks: case.remarks(),
-        judged: case.judged(),
+        remarks,
+        judged,
         capacity: sum(|sku| sku.capacity),
         told: skus.iter().map(|sku| sku.told).sum(),
         in_log: Some(case.told_units(|order| testimony.log.orders.contains_key(&order))),
         in_mysql: sum(|sku| sku.in_mysql),
-        in_redis: testimony.gate.as_ref().map(units_in),
+        in_redis: case.is_whole().then(|| units_in(&testimony.gate)),
         unannounced,
         waited_ms,
         skus,
         ..Verdict::default()
     };
-    findings.close(&mut verdict, testimony.is_settled && testimony.is_still && testimony.gate.is_some());
+    findings.close(&mut verdict, is_complete);
     verdict
 }
 
@@ -63,8 +84,12 @@ struct Case<'a> {
     testimony: &'a Testimony,
     /// Keys that were told an order.
     told_keys: HashSet<u64>,
+    /// Orders that were told.
+    told_orders: HashSet<u64>,
     /// Keys whose buyer does not know.
     open_keys: HashSet<u64>,
+    /// Per SKU, until when the log tells everything.
+    known_until_ms: BTreeMap<u64, u64>,
 }
 
 impl<'a> Case<'a> {
@@ -74,32 +99,50 @@ impl<'a> Case<'a> {
             finished,
             testimony,
             told_keys: finished.told.iter().map(|told| told.key).collect(),
+            told_orders: finished.told.iter().map(|told| told.order_id).collect(),
             open_keys: open.map(|doubt| doubt.key).collect(),
+            known_until_ms: known_until_ms(finished, testimony),
         }
     }
 
     /// The witness compares everything with everything; only what concerns this run is taken over.
-    fn ask_the_witness(&self, findings: &mut Findings) {
-        let Testimony { log, view, gate, .. } = self.testimony;
-        let gate = gate.clone().unwrap_or_default();
-        for violation in flash_witness::judge(&self.list(), log, view, &gate, Terms { sold_out: false }) {
-            if let Some(kind) = self.kind_of(&violation) {
-                findings.add(kind, violation.order_id, violation.text);
+    fn ask_the_witness(&self, findings: &mut Findings, remarks: &mut Vec<String>) {
+        let Testimony { log, view, gate, moving, due, is_settled, .. } = self.testimony;
+        let told = self.list();
+        let all = Testimonies {
+            told: &told,
+            log,
+            applied: self.testimony.applied(),
+            view,
+            gate: self.is_whole().then_some(gate),
+        };
+        let terms = Terms {
+            due: if *is_settled { due.clone() } else { BTreeMap::new() },
+            known_until_ms: self.known_until_ms.clone(),
+            // Without the wait MySQL may be behind Redis.
+            moving: if *is_settled { moving.clone() } else { gate.stocks.keys().copied().collect() },
+            // A buyer who was refused in the end may have left a hold behind as well.
+            doubtful: self.finished.doubts.iter().map(|doubt| key_text(doubt.key)).collect(),
+            ..Terms::default()
+        };
+        for violation in flash_witness::judge(all, &terms) {
+            match self.kind_of(&violation) {
+                Some(kind) => findings.add(kind, violation.order_id, violation.text),
+                // Whose rows they are cannot be said: each order of this run is compared by itself.
+                None if violation.kind == Broken::Ledger && violation.order_id.is_none() => {
+                    remarks.push(format!("{}, which no order of this run explains", violation.text));
+                }
+                None => {}
             }
         }
     }
 
-    /// What a violation is in a load test; `None` if it is not this run's, or cannot be told from a change under way.
+    /// What a violation is in a load test; `None` if it is not this run's.
     fn kind_of(&self, violation: &Violation) -> Option<Kind> {
-        let Testimony { gate, is_still, is_settled, log, .. } = self.testimony;
-        let may_compare = *is_still && *is_settled;
-        match violation.order_id {
-            Some(order) if !self.is_ours(order) => return None,
-            // What is not in the log by now was never there; MySQL may still get it.
-            Some(order) if violation.kind == Broken::Lost && !is_settled && log.orders.contains_key(&order) => {
-                return None;
-            }
-            _ => {}
+        if violation.order_id.is_some_and(|order| !self.is_ours(order))
+            || violation.user_id.is_some_and(|user| !self.is_our_buyer(user))
+        {
+            return None;
         }
         Some(match violation.kind {
             Broken::Oversold => Kind::Oversold,
@@ -107,22 +150,27 @@ impl<'a> Case<'a> {
             Broken::Duplicate => Kind::Duplicate,
             Broken::Key => Kind::Contradicted,
             Broken::Cap => Kind::CapBroken,
-            Broken::Stuck if may_compare && gate.is_some() => Kind::Stuck,
-            Broken::Money | Broken::Divergence | Broken::Nonsense if may_compare && violation.order_id.is_some() => {
-                Kind::Diverged
-            }
-            Broken::Ledger if may_compare => Kind::Diverged,
-            Broken::Stuck | Broken::Money | Broken::Divergence | Broken::Nonsense | Broken::Ledger => return None,
+            Broken::Stuck => Kind::Stuck,
+            Broken::Divergence => Kind::Diverged,
+            Broken::Money | Broken::Nonsense | Broken::Ledger if violation.order_id.is_some() => Kind::Diverged,
+            Broken::Money | Broken::Nonsense | Broken::Ledger => return None,
         })
     }
 
     /// Whether an order belongs to a buyer of this run.
     fn is_ours(&self, order: u64) -> bool {
-        let Testimony { log, view, .. } = self.testimony;
-        let in_log = log.orders.get(&order).map(|order| order.terms.user_id);
-        let user = in_log.or_else(|| view.orders.get(&order).map(|order| order.terms.user_id));
-        // Known to neither, it can only have come from what was told.
-        user.is_none_or(|user| self.is_our_buyer(user))
+        let Testimony { log, view, gate, .. } = self.testimony;
+        let stocks = || gate.stocks.values();
+        let user = log.orders.get(&order).map(|order| order.terms.user_id);
+        let user = user.or_else(|| view.orders.get(&order).map(|order| order.terms.user_id));
+        let user = user.or_else(|| stocks().find_map(|stock| Some(stock.holds.get(&order)?.user_id)));
+        let user = user.or_else(|| stocks().find_map(|stock| stock.settling.get(&order).copied()));
+        user.map_or_else(|| self.told_orders.contains(&order), |user| self.is_our_buyer(user))
+    }
+
+    /// Whether Redis could be read for every SKU.
+    fn is_whole(&self) -> bool {
+        self.finished.report.skus.iter().all(|sku| self.testimony.gate.stocks.contains_key(&sku.sku_id))
     }
 
     fn is_our_buyer(&self, user: u64) -> bool {
@@ -132,7 +180,7 @@ impl<'a> Case<'a> {
     /// Orders that nobody was told: forbidden if the buyer was refused, allowed if the buyer does not know.
     fn look_for_phantoms(&self, findings: &mut Findings) -> u64 {
         let mut unannounced = 0;
-        for (order_id, order) in &self.testimony.view.orders {
+        for (order_id, order) in &self.testimony.log.orders {
             if !self.is_our_buyer(order.terms.user_id) {
                 continue;
             }
@@ -155,63 +203,86 @@ impl<'a> Case<'a> {
         told.map(|told| u64::from(told.quantity)).sum()
     }
 
-    /// What each SKU of the run has given away. A told order that MySQL does not have counts all the same: its buyer
-    /// relies on it. A SKU that MySQL does not know has no capacity.
+    /// What each SKU of the run has given away, by whichever of log and MySQL says more. A told order that the log does not have
+    /// counts all the same: its buyer believes in it.
     fn balances(&self) -> Vec<SkuVerdict> {
         let Testimony { log, view, .. } = self.testimony;
-        let mut live: BTreeMap<u64, u64> = BTreeMap::new();
-        for order in view.orders.values().filter(|order| order.state.occupies()) {
-            *live.entry(order.terms.sku_id).or_default() += u64::from(order.terms.quantity);
+        let is_known = |sku_id: u64, at_ms: u64| self.known_until_ms.get(&sku_id).is_none_or(|until| at_ms <= *until);
+        // In the log, in MySQL, and in MySQL as far as it matters.
+        let mut live: BTreeMap<u64, [u64; 3]> = BTreeMap::new();
+        let in_log = log.orders.values().map(|order| (0, &order.terms, order.state));
+        let in_view = view.orders.values().map(|order| (1, &order.terms, order.state));
+        for (place, terms, _) in in_log.chain(in_view).filter(|(_, _, state)| state.occupies()) {
+            let (units, known) = (u64::from(terms.quantity), is_known(terms.sku_id, terms.reserved_at_ms));
+            let live = live.entry(terms.sku_id).or_default();
+            match place {
+                0 => live[0] += if known { units } else { 0 },
+                _ => {
+                    live[1] += units;
+                    live[2] += if known { units } else { 0 };
+                }
+            }
         }
-        // Told, of that in MySQL, and told but not in MySQL although nothing says that it has ended.
+        // Told, of that in MySQL, and told but not in the log.
         let mut units: BTreeMap<u64, (u64, u64, u64)> = BTreeMap::new();
         for one in &self.finished.told {
             let (told, in_mysql, nowhere) = units.entry(one.sku_id).or_default();
             *told += u64::from(one.quantity);
-            if view.orders.contains_key(&one.order_id) {
-                *in_mysql += u64::from(one.quantity);
-            } else if log.orders.get(&one.order_id).is_none_or(|order| order.state.occupies()) {
-                *nowhere += u64::from(one.quantity);
-            }
+            *in_mysql += if view.orders.contains_key(&one.order_id) { u64::from(one.quantity) } else { 0 };
+            *nowhere += if log.orders.contains_key(&one.order_id) { 0 } else { u64::from(one.quantity) };
         }
+        // Partitions that are not applied equally far may show a unit twice for a moment.
+        let is_level = self.testimony.is_level();
         let balance = |sku_id: u64| {
             let (told, in_mysql, nowhere) = units.get(&sku_id).copied().unwrap_or_default();
             let capacity = view.skus.get(&sku_id).map_or(0, |sku| u64::from(sku.capacity));
-            let live = live.get(&sku_id).copied().unwrap_or(0);
+            let [in_log, in_view, known_in_view] = live.get(&sku_id).copied().unwrap_or_default();
+            let given = (in_log + nowhere).max(if is_level { known_in_view } else { 0 });
             SkuVerdict {
                 sku_id: sku_id.to_string(),
                 capacity: Some(capacity),
                 told,
                 in_mysql: Some(in_mysql),
-                live: Some(live),
-                oversold: (live + nowhere).saturating_sub(capacity),
+                live: Some(in_view),
+                oversold: given.saturating_sub(capacity),
             }
         };
         self.finished.report.skus.iter().map(|share| balance(share.sku_id)).collect()
     }
 
     fn judged(&self) -> BTreeSet<Kind> {
-        let may_compare = self.testimony.is_still && self.testimony.is_settled;
-        let skipped = |kind: &Kind| match kind {
-            Kind::Stuck => !may_compare || self.testimony.gate.is_none(),
-            Kind::Diverged => !may_compare,
-            _ => false,
-        };
-        Kind::ALL.into_iter().filter(|kind| !skipped(kind)).collect()
+        let Testimony { moving, is_settled, .. } = self.testimony;
+        let may_compare = *is_settled && moving.is_empty() && self.is_whole();
+        Kind::ALL.into_iter().filter(|kind| *kind != Kind::Stuck || may_compare).collect()
     }
 
     fn remarks(&self) -> Vec<String> {
-        let Testimony { gate, is_still, is_settled, .. } = self.testimony;
-        let mut remarks = Vec::new();
+        let Testimony { moving, is_settled, view, gate, .. } = self.testimony;
+        let mut remarks: Vec<String> = alone::unanswered(self.finished).into_iter().collect();
+        let skus = || self.finished.report.skus.iter().map(|sku| sku.sku_id);
         if !is_settled {
             remarks.push("the wait for MySQL was cut short: what is missing there may still come".to_owned());
-        } else if !is_still {
-            remarks.push(
-                "others bought, or holds ended, while it was judged: Redis, log and MySQL were not compared".to_owned(),
-            );
+        } else if !moving.is_empty() && self.testimony.is_level() {
+            let names = listed(moving.iter().copied());
+            remarks.push(format!(
+                "others bought, or holds ended, while SKU {names} was judged: whether units are stuck there is not judged"
+            ));
         }
-        if gate.is_none() {
-            remarks.push("Redis could not be read for every SKU".to_owned());
+        let unknown = listed(skus().filter(|sku| !view.skus.contains_key(sku)));
+        if !unknown.is_empty() {
+            remarks.push(format!("SKU {unknown} is not in MySQL"));
+        }
+        let unread = listed(skus().filter(|sku| !gate.stocks.contains_key(sku)));
+        if !unread.is_empty() {
+            remarks.push(format!("SKU {unread} could not be read from Redis"));
+        }
+        let of_ours = |stock: &Stock| {
+            let unwritten = stock.holds.iter().filter(|(order, _)| !self.testimony.log.orders.contains_key(order));
+            unwritten.filter(|(_, hold)| self.is_our_buyer(hold.user_id)).count()
+        };
+        let held: usize = gate.stocks.values().map(of_ours).sum();
+        if held > 0 {
+            remarks.push(format!("{held} holds of buyers who were never told are in Redis alone, until they end"));
         }
         remarks
     }
@@ -256,6 +327,31 @@ impl<'a> Case<'a> {
             cancels_asked: asked.chain(ended).collect(),
             ..ToldList::default()
         }
+    }
+}
+
+/// Up to when the log tells everything that matters, per SKU, by Redis' clock: a unit is released only after the log has its
+/// return, so whatever was decided before Redis was read – which was before the log was – is judged with all returns known.
+fn known_until_ms(finished: &Finished, testimony: &Testimony) -> BTreeMap<u64, u64> {
+    let mut known = testimony.gate.read_at_ms.clone();
+    // Without Redis, up to the last purchase of this run: the log was read after that.
+    for told in &finished.told {
+        if let Some(order) = testimony.log.orders.get(&told.order_id) {
+            let until = known.entry(told.sku_id).or_default();
+            *until = (*until).max(order.terms.reserved_at_ms);
+        }
+    }
+    known
+}
+
+/// The first few of many SKUs.
+fn listed(skus: impl Iterator<Item = u64>) -> String {
+    const MOST: usize = 5;
+    let skus: Vec<String> = skus.map(|sku| sku.to_string()).collect();
+    let first = skus.iter().take(MOST).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match skus.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
     }
 }
 

@@ -22,12 +22,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use alone::judge_alone;
+pub(crate) use alone::{judge_alone, judge_unreachable};
 pub(crate) use places::Places;
 pub(crate) use settle::{Settling, settle};
 
-/// Examples kept per kind of finding.
-const MAX_EXAMPLES: u64 = 10;
+/// Findings shown to people per kind; the JSON has them all.
+const SHOWN_MAX: usize = 10;
 
 /// What must not be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -63,6 +63,11 @@ impl Kind {
         Self::Phantom,
         Self::Diverged,
     ];
+
+    /// Whether it is about the system alone, and nothing that a buyer was told.
+    pub(crate) const fn is_behind_the_scenes(self) -> bool {
+        matches!(self, Self::Stuck | Self::Diverged)
+    }
 
     /// As reports spell it.
     pub(crate) const fn name(self) -> &'static str {
@@ -101,9 +106,11 @@ pub(crate) enum Outcome {
     /// Nothing was found, but not everything could be looked at.
     #[default]
     Open,
+    /// Nothing was found in what buyers were told, and a store fell silent: nothing else could be looked at.
+    NotJudged,
 }
 
-/// The judgement. Every count is 0 in a clean run.
+/// The judgement. In a clean run every count is 0, or `null` if the basis cannot tell.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Verdict {
     /// Clean, broken or open.
@@ -116,8 +123,8 @@ pub(crate) struct Verdict {
     pub(crate) remarks: Vec<String>,
     /// The kinds that could be judged.
     pub(crate) judged: BTreeSet<Kind>,
-    /// How many of each kind were found, zero included: units for OVERSOLD, orders or findings otherwise.
-    pub(crate) counts: BTreeMap<Kind, u64>,
+    /// How many of each kind were found, zero included: units for OVERSOLD, orders or findings otherwise. `null`: not judged.
+    pub(crate) counts: BTreeMap<Kind, Option<u64>>,
     /// Units for sale, all SKUs of the run together; `null` if the server does not say.
     pub(crate) capacity: Option<u64>,
     /// Units that buyers of this run were told (200).
@@ -134,7 +141,7 @@ pub(crate) struct Verdict {
     pub(crate) waited_ms: u64,
     /// Per SKU.
     pub(crate) skus: Vec<SkuVerdict>,
-    /// Examples of findings.
+    /// Everything that was found, by kind.
     pub(crate) findings: Vec<Finding>,
 }
 
@@ -155,7 +162,7 @@ pub(crate) struct SkuVerdict {
     pub(crate) oversold: u64,
 }
 
-/// An example of something that must not be.
+/// Something that must not be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Finding {
     /// What kind.
@@ -167,23 +174,33 @@ pub(crate) struct Finding {
 }
 
 impl Verdict {
-    /// How many of a kind were found.
+    /// How many of a kind were found; 0 also if it was not judged.
     pub(crate) fn count(&self, kind: Kind) -> u64 {
-        self.counts.get(&kind).copied().unwrap_or(0)
+        self.counts.get(&kind).copied().flatten().unwrap_or(0)
     }
 
     /// Whether a promise was broken.
     pub(crate) fn is_breach(&self) -> bool {
-        self.counts.values().any(|count| *count > 0)
+        Kind::ALL.into_iter().any(|kind| self.count(kind) > 0)
+    }
+
+    /// The findings that people are shown, and per kind how many more there are.
+    pub(crate) fn shown(&self) -> (Vec<&Finding>, Vec<(Kind, usize)>) {
+        let (mut shown, mut more) = (Vec::new(), Vec::new());
+        for kind in Kind::ALL {
+            let of_kind: Vec<&Finding> = self.findings.iter().filter(|finding| finding.kind == kind).collect();
+            shown.extend(of_kind.iter().take(SHOWN_MAX));
+            more.extend(of_kind.len().checked_sub(SHOWN_MAX).filter(|rest| *rest > 0).map(|rest| (kind, rest)));
+        }
+        (shown, more)
     }
 }
 
-/// Where findings are collected: each order once per kind, with a few examples.
+/// Where findings are collected: each order once per kind.
 #[derive(Debug, Default)]
 struct Findings {
     seen: BTreeSet<(Kind, u64)>,
-    counts: BTreeMap<Kind, u64>,
-    examples: Vec<Finding>,
+    found: Vec<Finding>,
 }
 
 impl Findings {
@@ -192,23 +209,22 @@ impl Findings {
         if order_id.is_some_and(|order| !self.seen.insert((kind, order))) {
             return;
         }
-        let count = self.counts.entry(kind).or_default();
-        *count += 1;
-        if *count <= MAX_EXAMPLES {
-            self.examples.push(Finding { kind, order_id: order_id.map(|order| order.to_string()), detail });
-        }
+        self.found.push(Finding { kind, order_id: order_id.map(|order| order.to_string()), detail });
     }
 
-    /// Puts counts, examples and the outcome into a verdict; a kind that was not judged cannot have been found.
+    /// Puts counts, findings and the outcome into a verdict. What was found was judged, whatever else could not be.
     fn close(mut self, verdict: &mut Verdict, is_complete: bool) {
+        self.found.sort_by_key(|finding| finding.kind);
+        verdict.judged.extend(self.found.iter().map(|finding| finding.kind));
         let units: u64 = verdict.skus.iter().map(|sku| sku.oversold).sum();
-        if units > 0 {
+        let count = |kind: Kind| match self.found.iter().filter(|finding| finding.kind == kind).count() as u64 {
             // Units say more than the number of SKUs that they belong to.
-            self.counts.insert(Kind::Oversold, units);
-        }
-        verdict.counts = Kind::ALL.map(|kind| (kind, self.counts.get(&kind).copied().unwrap_or(0))).into();
-        self.examples.sort_by_key(|finding| finding.kind);
-        verdict.findings = self.examples;
+            _ if kind == Kind::Oversold && units > 0 => units,
+            found => found,
+        };
+        let judged = &verdict.judged;
+        verdict.counts = Kind::ALL.map(|kind| (kind, judged.contains(&kind).then(|| count(kind)))).into();
+        verdict.findings = self.found;
         verdict.outcome = match (verdict.is_breach(), is_complete) {
             (true, _) => Outcome::Broken,
             (false, true) => Outcome::Clean,

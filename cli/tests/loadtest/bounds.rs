@@ -27,6 +27,30 @@ async fn thresholds_decide() {
 }
 
 #[tokio::test]
+async fn a_question_that_makes_no_sense_is_refused_before_anything_is_bought() {
+    let env = shop(Trick::None).await;
+    let file = temporary("both");
+    let path = file.to_str().unwrap();
+    let cases: [(&[&str], &str); 4] = [
+        (&["--sku", "1", "--sku", "1=2"], "named twice"),
+        (&["--sku", "1", "--sku", "99"], "SKU 99 is not on sale there; on sale: 1"),
+        (&["--report", path, "--html", path], "--report and --html name the same file"),
+        (&["--report", path, "--save-baseline", path], "--report and --save-baseline name the same file"),
+    ];
+    for (more, reason) in cases {
+        let said = flashctl(&env, &run_with(more)).await;
+        assert_eq!((said.exit, said.stdout.as_str()), (2, ""), "{more:?}: {}", said.stderr);
+        assert!(said.stderr.contains(reason), "{more:?}: {}", said.stderr);
+    }
+    assert!(!file.exists(), "nothing was touched");
+    let endless = flashctl(&env, &["loadtest", "--scenario-file", "/dev/zero"]).await;
+    assert!(endless.exit == 2 && endless.stderr.contains("longer than"), "{}", endless.stderr);
+    // All units are still there.
+    let run = flashctl(&env, &run_with(&["-o", "json"])).await.json();
+    assert_eq!(run["run"]["wins"], 20);
+}
+
+#[tokio::test]
 async fn a_baseline_is_kept_and_compared_with() {
     let file = temporary("baseline.json");
     let path = file.to_str().unwrap();

@@ -3,12 +3,14 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a panic is the report")]
 
 mod bounds;
+mod crowded;
 mod lies;
 mod page;
 mod real;
 mod reports;
 mod schema;
 mod shop;
+mod terminal;
 
 use std::{collections::BTreeMap, path::PathBuf};
 

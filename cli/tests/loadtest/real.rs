@@ -8,13 +8,13 @@ use crate::reports::fits_the_schema;
 use crate::{Env, flashctl};
 
 /// A whole site of its own, and where it is.
-struct Site {
+pub(crate) struct Site {
     up: tokio::process::Child,
-    env: Env,
+    pub(crate) env: Env,
 }
 
 impl Site {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_flashctl"));
         command.args(["up", "-o", "json", "--port", "0"]).stdin(std::process::Stdio::null());
         command.stderr(std::process::Stdio::null());
@@ -26,7 +26,7 @@ impl Site {
     }
 
     /// One command to Redis, past everything that is ours.
-    async fn redis(&self, command: &str) {
+    pub(crate) async fn redis(&self, command: &str) {
         let address = self.env["REDIS_URL"].strip_prefix("redis://").unwrap();
         let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
         stream.write_all(format!("{command}\r\n").as_bytes()).await.unwrap();
@@ -35,7 +35,7 @@ impl Site {
         assert_eq!(answer[0], b':', "{command}: {}", String::from_utf8_lossy(&answer[..length]));
     }
 
-    async fn stop(mut self) {
+    pub(crate) async fn stop(mut self) {
         let id = rustix::process::Pid::from_raw(self.up.id().unwrap().try_into().unwrap()).unwrap();
         rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
         self.up.wait().await.unwrap();

@@ -53,7 +53,7 @@ async fn a_sale_is_told_line_by_line_and_replayed_to_the_letter() {
     assert_eq!(told.len(), 6);
     assert_eq!(
         (&told[0]["version"], &told[0]["perS"]),
-        (&json!(1), &Value::Null),
+        (&json!(2), &Value::Null),
         "one look has no rates: {}",
         told[0]
     );
@@ -98,10 +98,10 @@ async fn a_daemon_that_dies_is_a_gap_and_its_successor_is_found() {
         lines(&site.flashctl(&["top", "--once", "-o", "json", "--interval", "500ms"]).await.stdout).remove(0)
     };
     let line = look().await;
-    assert_eq!(line["daemons"], json!({ "watched": 2, "answering": 2, "ready": 2 }), "{line}");
+    assert_eq!(line["daemons"], json!({ "watched": 2, "answering": 2, "ready": 2, "stale": 0 }), "{line}");
     first.kill9().await;
     let line = look().await;
-    assert_eq!(line["daemons"], json!({ "watched": 2, "answering": 1, "ready": 1 }), "{line}");
+    assert_eq!(line["daemons"], json!({ "watched": 2, "answering": 1, "ready": 1, "stale": 0 }), "{line}");
     assert_eq!(
         (&line["state"], &line["stock"]),
         (&json!("no seller"), &Value::Null),

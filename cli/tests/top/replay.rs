@@ -43,7 +43,7 @@ fn a_past_sale_is_told_as_it_went() {
     let again = at(stopped, &|line| line["state"] == "selling" && per_s(line, "wins") > 0.0, "selling again");
     let epoch = |index: usize| lines[index]["epoch"]["latest"].as_u64().unwrap();
     assert!(epoch(again) > epoch(back), "epoch {} after {}", epoch(again), epoch(back));
-    assert!(states[stopped..again].contains(&"rebuilding"), "{states:?}");
+    assert!(states[stopped..again].contains(&"recovering"), "{states:?}");
     // What is said of stock never exceeds what there is.
     let counted: Vec<&Value> = lines.iter().filter(|line| line["stock"]["skusCounted"] == 3).collect();
     assert!(counted.len() > 30, "stock is known most of the time: {}", counted.len());
@@ -63,8 +63,34 @@ fn lines_for_people_stay_in_their_columns() {
     let column = lines[0].find("STATE").unwrap();
     for line in lines.iter().filter(|line| !line.starts_with("TIME ")) {
         let state: String = line.chars().skip(column).collect();
-        let words = ["selling", "stopped", "rebuilding", "not ready", "held out", "sold out"];
+        let words = ["selling", "stopped", "recovering", "not ready", "held out", "sold out"];
         assert!(words.iter().any(|word| state.starts_with(word)), "{line}");
     }
     assert_eq!(replay(&["--count", "3", "-o", "json"]).lines().count(), 3);
+}
+
+#[test]
+fn a_picture_is_in_the_terminals_character_set_and_passes_over_what_is_damaged() {
+    let text = std::fs::read_to_string(FILE).unwrap();
+    let (header, samples) = text.split_once('\n').unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("damaged.ndjson");
+    // The first line of all, and one near the end.
+    let (most, last) = samples.trim_end().rsplit_once('\n').unwrap();
+    std::fs::write(&file, format!("{header}\n{{\"atMs\":\n{most}\n\0\0\n{last}\n")).unwrap();
+    let picture = |locale: &str| {
+        let output = Command::new(env!("CARGO_BIN_EXE_flashctl"))
+            .args(["top", "--picture", "120x40", "--replay", file.to_str().unwrap()])
+            .env("LC_ALL", locale)
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        let told = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.success(), "{told}");
+        assert_eq!(told.matches("is damaged").count(), 2, "{told}");
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (plain, whole) = (picture("C"), picture("C.UTF-8"));
+    assert!(plain.is_ascii() && plain.contains("STOCK"), "{plain}");
+    assert!(!whole.is_ascii() && whole.lines().count() == plain.lines().count(), "{whole}");
 }

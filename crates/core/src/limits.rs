@@ -95,6 +95,19 @@ pub const AUDIT_EVERY_MS: u64 = 60_000;
 /// How often one dead letter may be replayed without force.
 pub const REPLAYS_MAX: u32 = 5;
 
+/// How long MySQL waits for a row lock before it refuses the statement, in whole seconds.
+pub const MYSQL_LOCK_WAIT_S: u64 = 10;
+/// How long an answer of MySQL is waited for, in milliseconds, to a statement that finds its rows by an index or writes a few.
+pub const MYSQL_ANSWER_MS: u64 = 15_000;
+/// The same for a statement that adds up whole tables, in milliseconds.
+pub const MYSQL_SUM_MS: u64 = 5 * 60 * 1000;
+/// How often whoever fills Redis or audits asks MySQL whether its lock is still held, in milliseconds.
+pub const NAMED_LOCK_PING_EVERY_MS: u64 = 5_000;
+/// How long it waits for that answer before it gives up what it does under the lock, in milliseconds.
+pub const NAMED_LOCK_PING_WAIT_MS: u64 = 10_000;
+/// After how long MySQL gives the lock of a holder that says nothing to others, in whole seconds.
+pub const NAMED_LOCK_SILENCE_S: u64 = 30;
+
 /// Most events the projector folds into one MySQL transaction.
 pub const PROJECTOR_BATCH_MAX: usize = 2_000;
 
@@ -114,5 +127,14 @@ const _: () = {
     assert!(SWEEP_IN_FLIGHT_MAX + IN_FLIGHT_MAX < KAFKA_QUEUE_MAX, "sweeping and selling both find room in the queue");
     assert!(RECORD_WITHIN_MS >= ACK_WAIT_MS + 2 * REDIS_TIMEOUT_MS, "who is slow but not frozen still records");
     assert!(2 * SETTLE_TAKEOVER_MS + ACK_WAIT_MS < RELEASE_WITHIN_MS, "a takeover is over before it is called late");
+    assert!(
+        MYSQL_LOCK_WAIT_S * 1_000 < MYSQL_ANSWER_MS,
+        "a statement that waits for a row lock is not taken for silence"
+    );
+    assert!(MYSQL_ANSWER_MS < MYSQL_SUM_MS, "sums take longer than single rows");
+    assert!(
+        NAMED_LOCK_PING_EVERY_MS + NAMED_LOCK_PING_WAIT_MS < NAMED_LOCK_SILENCE_S * 1_000,
+        "a holder stops before others may begin"
+    );
     assert!(RATE_BURST >= RATE_PER_SECOND, "a bucket holds at least one second");
 };

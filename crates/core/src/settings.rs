@@ -186,6 +186,9 @@ pub const SETTINGS: &[Setting] = &[
     row("log.format", "FLASH_LOG_FORMAT", "log-format", "text", "text or json."),
 ];
 
+/// Shown instead of a secret.
+const MASK: &str = "********";
+
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -213,7 +216,7 @@ pub enum SettingsError {
     Value {
         /// The setting.
         name: &'static str,
-        /// What was given.
+        /// What was given; a secret is masked.
         value: String,
         /// What it should have been.
         rule: String,
@@ -276,9 +279,10 @@ impl Settings {
         parse: impl Fn(&str) -> Option<T>,
     ) -> Result<T, SettingsError> {
         let (value, origin) = self.entry(name);
+        let is_secret = SETTINGS.iter().any(|setting| setting.name == name && setting.secret);
         parse(value).ok_or_else(|| SettingsError::Value {
             name,
-            value: value.clone(),
+            value: if is_secret { MASK.to_owned() } else { value.clone() },
             rule: rule.to_owned(),
             origin: *origin,
         })
@@ -293,7 +297,8 @@ impl Settings {
         name: &'static str,
         bounds_ms: std::ops::RangeInclusive<u64>,
     ) -> Result<Duration, SettingsError> {
-        let rule = format!("must be a duration with a unit, from {}ms to {}ms", bounds_ms.start(), bounds_ms.end());
+        let (least, most) = (in_units(*bounds_ms.start()), in_units(*bounds_ms.end()));
+        let rule = format!("must be a duration with a unit, from {least} to {most}");
         self.read(name, &rule, |text| {
             parse_duration_ms(text).filter(|ms| bounds_ms.contains(ms)).map(Duration::from_millis)
         })
@@ -304,7 +309,7 @@ impl Settings {
     pub fn render(&self) -> String {
         render(|setting| {
             let (value, origin) = self.entry(setting.name);
-            let shown = if setting.secret && !value.is_empty() { "********" } else { value };
+            let shown = if setting.secret && !value.is_empty() { MASK } else { value };
             (shown.to_owned(), format!("  # {origin:?}"))
         })
     }
@@ -376,9 +381,27 @@ pub fn parse_duration_ms(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor)
 }
 
+/// The shortest way to say so many milliseconds that [`parse_duration_ms`] reads.
+fn in_units(ms: u64) -> String {
+    let units = [(3_600_000, "h"), (60_000, "m"), (1_000, "s")];
+    match units.into_iter().find(|(factor, _)| ms > 0 && ms.is_multiple_of(*factor)) {
+        Some((factor, unit)) => format!("{}{unit}", ms / factor),
+        None => format!("{ms}ms"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn durations_are_said_as_they_are_read() {
+        for (ms, said) in
+            [(0, "0ms"), (50, "50ms"), (1_500, "1500ms"), (30_000, "30s"), (120_000, "2m"), (86_400_000, "24h")]
+        {
+            assert_eq!((in_units(ms).as_str(), parse_duration_ms(said)), (said, Some(ms)));
+        }
+    }
 
     fn none(_: &str) -> Option<String> {
         None
@@ -416,5 +439,8 @@ mod tests {
         let env = |name: &str| (name == "MYSQL_PASSWORD").then(|| "hunter2".to_owned());
         let text = Settings::layer(none, env, None).unwrap().render();
         assert!(!text.contains("hunter2") && text.contains("********"));
+        let settings = Settings::layer(none, env, None).unwrap();
+        let refused = settings.read::<()>("mysql.password", "must be better", |_| None).unwrap_err().to_string();
+        assert!(!refused.contains("hunter2") && refused.contains("must be better"), "{refused}");
     }
 }

@@ -4,6 +4,17 @@ use crate::WitnessError;
 use redis::aio::MultiplexedConnection;
 use std::collections::{BTreeMap, HashMap};
 
+/// A live hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Hold {
+    /// Units.
+    pub units: u32,
+    /// Its buyer; 0 if the entry cannot be read.
+    pub user_id: u64,
+    /// Idempotency key of the purchase.
+    pub key: String,
+}
+
 /// One SKU's stock.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stock {
@@ -19,10 +30,12 @@ pub struct Stock {
     pub sold: i64,
     /// Units on their way back.
     pub closing: i64,
-    /// Live holds: order and units.
-    pub holds: BTreeMap<u64, u32>,
-    /// Orders whose settlement is under way.
-    pub settling: Vec<u64>,
+    /// Counts every decision about this SKU.
+    pub seq: u64,
+    /// Live holds by order.
+    pub holds: BTreeMap<u64, Hold>,
+    /// Orders whose settlement is under way, and their buyers.
+    pub settling: BTreeMap<u64, u64>,
     /// Units per buyer; buyers with none are left out.
     pub buyers: BTreeMap<u64, u32>,
 }
@@ -51,6 +64,8 @@ impl Stock {
 pub struct Gate {
     /// By SKU. A SKU that Redis does not know is not there.
     pub stocks: BTreeMap<u64, Stock>,
+    /// When each of them was read, by its Redis' own clock (ms since 1970).
+    pub read_at_ms: BTreeMap<u64, u64>,
 }
 
 /// Reads the stock of `skus` from the primaries among `urls`: each SKU from the one that holds its newest epoch. The nodes of
@@ -72,6 +87,7 @@ pub async fn read(urls: &[String], prefix: &str, skus: &[u64]) -> Result<Gate, W
             let older = newest.stocks.get(&sku).is_none_or(|known| known.epoch_number() < stock.epoch_number());
             if older {
                 newest.stocks.insert(sku, stock);
+                newest.read_at_ms.extend(here.read_at_ms.get(&sku).map(|at| (sku, *at)));
             }
         }
     }
@@ -92,8 +108,8 @@ pub async fn versions(urls: &[String]) -> Vec<String> {
     versions
 }
 
-/// Stock fields, holds by order, orders under settlement, buyers.
-type Hashes = (HashMap<String, String>, HashMap<u64, String>, Vec<u64>, HashMap<u64, String>);
+/// Time, stock fields, holds by order, settlements by order, buyers.
+type Hashes = ((u64, u64), HashMap<String, String>, HashMap<u64, String>, HashMap<u64, String>, HashMap<u64, String>);
 
 async fn connect(url: &str) -> Result<MultiplexedConnection, redis::RedisError> {
     redis::Client::open(url)?.get_multiplexed_async_connection().await
@@ -115,11 +131,12 @@ async fn read_from(
             here => _ = here?,
         }
         // One step, so that counters and hashes are of the same moment.
-        let (fields, holds, settling, buyers): Hashes = redis::pipe()
+        let ((seconds, micros), fields, holds, settling, buyers): Hashes = redis::pipe()
             .atomic()
+            .cmd("TIME")
             .hgetall(key("stock"))
             .hgetall(key("hold"))
-            .hkeys(key("closing"))
+            .hgetall(key("closing"))
             .hgetall(key("buyers"))
             .query_async(connection)
             .await?;
@@ -128,6 +145,7 @@ async fn read_from(
         }
         let number = |name: &str| fields.get(name).and_then(|text| text.parse().ok()).unwrap_or(0);
         let units = |text: &str, at: usize| text.split(':').nth(at).and_then(|units| units.parse().ok()).unwrap_or(0);
+        gate.read_at_ms.insert(*sku, seconds * 1_000 + micros / 1_000);
         gate.stocks.insert(
             *sku,
             Stock {
@@ -137,13 +155,40 @@ async fn read_from(
                 held: number("held"),
                 sold: number("sold"),
                 closing: number("closing"),
-                // reservation:user:quantity:price:…
-                holds: holds.iter().map(|(order, details)| (*order, units(details, 2))).collect(),
-                settling,
+                seq: fields.get("seq").and_then(|text| text.parse().ok()).unwrap_or(0),
+                holds: holds.iter().map(|(order, details)| (*order, hold(details))).collect(),
+                // state:token:seq:at:payment:amount:paid_order:hold details
+                settling: settling.iter().map(|(order, entry)| (*order, hold_user(entry, 8))).collect(),
                 // units:milli_tokens:token_ms
                 buyers: buyers.iter().map(|(user, entry)| (*user, units(entry, 0))).filter(|(_, n)| *n > 0).collect(),
             },
         );
     }
     Ok(gate)
+}
+
+/// `reservation:user:quantity:price:seq:reserved_at:expires_at:key`
+fn hold(details: &str) -> Hold {
+    let mut fields = details.splitn(8, ':');
+    let user_id = fields.nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    let units = fields.next().and_then(|text| text.parse().ok()).unwrap_or(0);
+    Hold { units, user_id, key: fields.nth(4).unwrap_or_default().to_owned() }
+}
+
+fn hold_user(entry: &str, at: usize) -> u64 {
+    entry.split(':').nth(at).and_then(|text| text.parse().ok()).unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hold, hold, hold_user};
+
+    #[test]
+    fn entries_say_whose_they_are() {
+        let details = "11:22:3:4900:5:1000:2000:a:key";
+        assert_eq!(hold(details), Hold { units: 3, user_id: 22, key: "a:key".into() });
+        assert_eq!(hold_user(&format!("EXPIRED:1-2:9:1500::::{details}"), 8), 22);
+        assert_eq!(hold_user(&format!("CONFIRMED:1-2:9:1500:pay-1:4900:7:{details}"), 8), 22);
+        assert_eq!((hold("nonsense"), hold_user("nonsense", 8)), (Hold::default(), 0));
+    }
 }

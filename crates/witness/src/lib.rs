@@ -7,7 +7,8 @@
 //! | MySQL | [`view`] | plain SQL by `schema/migrations` |
 //! | Redis | [`gate`] | plain `HGETALL`, by the headers of `lua/*.lua` |
 //!
-//! [`judge()`] compares them and names every contradiction. Independence is the point: this crate depends on nothing of the
+//! [`judge()`] compares them and names every contradiction. MySQL is compared with the log exactly as far as MySQL has applied it,
+//! so a system that goes on selling is no contradiction. Independence is the point: this crate depends on nothing of the
 //! product – not `flash-core`, not `flash-stores`, not `flashd` – and shares with it only the wire formats. A mistake in the
 //! product's codec, state machine, void rule or queries can therefore not hide itself. That is why this is the one crate
 //! besides `flash-stores` that names `redis`, `rdkafka` and `sqlx` (docs/dependencies.md). It never writes anything.
@@ -20,7 +21,7 @@ pub mod told;
 pub mod view;
 
 pub use gate::Gate;
-pub use judge::{Kind, Terms, Violation, judge};
+pub use judge::{Kind, Terms, Testimonies, Violation, judge};
 pub use log::Log;
 pub use told::{Settled, SettledTold, Told, ToldList};
 pub use view::View;

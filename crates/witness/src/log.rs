@@ -4,7 +4,7 @@
 //! word about an order creates it and the first end ends it.
 
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 /// One record, in the order of its partition.
 #[derive(Debug, Clone)]
@@ -51,6 +51,17 @@ impl State {
     }
 }
 
+impl fmt::Display for State {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.write_str(match self {
+            Self::Reserved => "RESERVED",
+            Self::Confirmed => "CONFIRMED",
+            Self::Cancelled => "CANCELLED",
+            Self::Expired => "EXPIRED",
+        })
+    }
+}
+
 /// What an order is, beside its state.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terms {
@@ -70,6 +81,14 @@ pub struct Terms {
     pub reserved_at_ms: u64,
     /// End of the hold, by Redis' clock.
     pub expires_at_ms: u64,
+}
+
+impl fmt::Display for Terms {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { quantity, sku_id, user_id, key, reservation_id, unit_price_minor, .. } = self;
+        write!(out, "{quantity} of SKU {sku_id} at {unit_price_minor} for user {user_id} under key {key}, ")?;
+        write!(out, "reservation {reservation_id} until {}", self.expires_at_ms)
+    }
 }
 
 /// An order that the log counts.
@@ -94,6 +113,12 @@ pub struct Payment {
     pub amount_minor: u64,
     /// The order that the buyer paid for.
     pub paid_order: u64,
+}
+
+impl fmt::Display for Payment {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "payment {} of {} for order {}", self.payment_id, self.amount_minor, self.paid_order)
+    }
 }
 
 /// The whole log, understood.
@@ -158,7 +183,7 @@ struct Wire {
 impl Log {
     /// Understands records. Those of one partition must come in their order; between partitions any order will do.
     #[must_use]
-    pub fn from_records(records: &[Record]) -> Self {
+    pub fn from_records<'a>(records: impl IntoIterator<Item = &'a Record>) -> Self {
         let mut log = Self::default();
         let mut fences: BTreeMap<i32, u64> = BTreeMap::new();
         let mut all_voided: BTreeMap<u64, usize> = BTreeMap::new();
@@ -194,6 +219,13 @@ impl Log {
         log
     }
 
+    /// The same log as far as it has been applied, for whoever knows nothing of the rest; `None` if that is all of it.
+    #[must_use]
+    pub fn until(records: &[Record], applied: &BTreeMap<i32, i64>) -> Option<Self> {
+        let is_known = |record: &&Record| applied.get(&record.partition).is_some_and(|next| record.offset < *next);
+        (!records.iter().all(|record| is_known(&record))).then(|| Self::from_records(records.iter().filter(is_known)))
+    }
+
     fn apply(&mut self, wire: Wire) -> Result<(), (Option<u64>, String)> {
         let plain = |text: String| (None, text);
         if wire.v != 1 {
@@ -210,7 +242,10 @@ impl Log {
             return if *known == payment {
                 Ok(())
             } else {
-                Err(problem(format!("two refunds: {known:?}, {payment:?}")))
+                Err(problem(format!(
+                    "payment {} is to be given back in two ways: {known}, {payment}",
+                    known.payment_id
+                )))
             };
         }
         let state = State::parse(&wire.kind).ok_or_else(|| problem(format!("an event of type {}", wire.kind)))?;
@@ -231,7 +266,7 @@ impl Log {
         let fresh = LogOrder { terms: terms.clone(), state: State::Reserved, ended_ms: None, paid: None };
         let order = self.orders.entry(order_id).or_insert(fresh);
         if order.terms != terms {
-            return Err(format!("one order id, two orders: {:?} and {terms:?}", order.terms));
+            return Err(format!("one order id, two orders: {} and {terms}", order.terms));
         }
         match (order.state, state) {
             // The first word, or a repetition.
@@ -243,10 +278,11 @@ impl Log {
             }
             (known, again) if known == again => {
                 if state == State::Confirmed && order.paid != payment {
-                    return Err(format!("paid twice: {:?} and {payment:?}", order.paid));
+                    let of = |paid: &Option<Payment>| paid.as_ref().map_or_else(String::new, Payment::to_string);
+                    return Err(format!("paid twice: {} and {}", of(&order.paid), of(&payment)));
                 }
             }
-            (known, other) => return Err(format!("ended twice: {known:?}, then {other:?}")),
+            (known, other) => return Err(format!("ended twice: {known}, then {other}")),
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 //! they may be compared with Redis' times only if Redis runs on the same machine, as it does in a chaos run.
 
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// A purchase that was answered with 200. The same answer may be there several times.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +23,14 @@ pub struct Told {
     pub expires_at_ms: u64,
     /// When the answer had arrived.
     pub at_ms: u64,
+}
+
+impl fmt::Display for Told {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { user_id, sku_id, quantity, key, order_id, reservation_id, .. } = self;
+        write!(out, "order {order_id}: {quantity} of SKU {sku_id} for user {user_id} under key {key}, ")?;
+        write!(out, "reservation {reservation_id} until {}", self.expires_at_ms)
+    }
 }
 
 /// The last word about a wish to pay or to cancel.

@@ -2,7 +2,8 @@
 
 use crate::WitnessError;
 use crate::log::{State, Terms};
-use sqlx::mysql::{MySqlConnectOptions, MySqlPool, MySqlPoolOptions};
+use sqlx::Connection;
+use sqlx::mysql::{MySqlConnectOptions, MySqlConnection, MySqlPool, MySqlPoolOptions};
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -108,23 +109,40 @@ pub async fn version(pool: &MySqlPool) -> Result<String, WitnessError> {
 /// # Errors
 /// As sqlx says.
 pub async fn applied(pool: &MySqlPool, topic: &str) -> Result<BTreeMap<i32, i64>, WitnessError> {
+    applied_in(&mut *pool.acquire().await?, topic).await
+}
+
+async fn applied_in(connection: &mut MySqlConnection, topic: &str) -> Result<BTreeMap<i32, i64>, WitnessError> {
     let sql = "SELECT partition_id, next_offset FROM projector_offsets WHERE topic = ?";
-    let rows: Vec<(u32, u64)> = sqlx::query_as(sql).bind(topic).fetch_all(pool).await?;
+    let rows: Vec<(u32, u64)> = sqlx::query_as(sql).bind(topic).fetch_all(connection).await?;
     Ok(rows.into_iter().map(|(partition, next)| (partition.cast_signed(), next.cast_signed())).collect())
 }
 
-/// Reads everything.
+/// Reads everything as of one instant: the projector writes rows and offsets in one transaction, so what is returned is exactly
+/// the log up to [`View::applied`], whatever is written meanwhile.
 ///
 /// # Errors
 /// As sqlx says.
 pub async fn read(pool: &MySqlPool, topic: &str) -> Result<View, WitnessError> {
-    let orders = sqlx::query_as::<_, OrderRow>("SELECT * FROM orders").fetch_all(pool).await?;
+    let mut connection = pool.acquire().await?.detach();
+    // A plain statement: not every server prepares these.
+    sqlx::raw_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ").execute(&mut connection).await?;
+    sqlx::raw_sql("START TRANSACTION WITH CONSISTENT SNAPSHOT").execute(&mut connection).await?;
+    let view = read_in(&mut connection, topic).await;
+    // Whatever came of it, the connection is not used again: nothing holds the snapshot open.
+    connection.close().await?;
+    view
+}
+
+async fn read_in(connection: &mut MySqlConnection, topic: &str) -> Result<View, WitnessError> {
+    let orders = sqlx::query_as::<_, OrderRow>("SELECT * FROM orders").fetch_all(&mut *connection).await?;
     let sql = "SELECT payment_id, paid_order_id, order_id, amount_minor, CAST(status AS CHAR) FROM payments";
-    let payments: Vec<(String, u64, Option<u64>, u64, String)> = sqlx::query_as(sql).fetch_all(pool).await?;
+    let payments: Vec<(String, u64, Option<u64>, u64, String)> =
+        sqlx::query_as(sql).fetch_all(&mut *connection).await?;
     let sql = "SELECT order_id, sku_id, CAST(reason AS CHAR), CAST(delta AS SIGNED) FROM inventory_audit";
-    let ledger: Vec<(u64, u64, String, i64)> = sqlx::query_as(sql).fetch_all(pool).await?;
+    let ledger: Vec<(u64, u64, String, i64)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
     let skus: Vec<(u64, u32, u32)> =
-        sqlx::query_as("SELECT sku_id, capacity, per_user FROM skus").fetch_all(pool).await?;
+        sqlx::query_as("SELECT sku_id, capacity, per_user FROM skus").fetch_all(&mut *connection).await?;
     Ok(View {
         orders: orders.into_iter().map(OrderRow::order).collect::<Result<_, _>>()?,
         payments: payments
@@ -138,7 +156,7 @@ pub async fn read(pool: &MySqlPool, topic: &str) -> Result<View, WitnessError> {
             .map(|(order_id, sku_id, reason, delta)| LedgerRow { order_id, sku_id, reason, delta })
             .collect(),
         skus: skus.into_iter().map(|(id, capacity, per_user)| (id, ViewSku { capacity, per_user })).collect(),
-        applied: applied(pool, topic).await?,
+        applied: applied_in(connection, topic).await?,
     })
 }
 

@@ -1,14 +1,17 @@
 //! The admin plane: health, readiness, metrics, statistics and the verbs of an operator, on a listener, thread and runtime of
-//! their own, so that it answers while the API is saturated.
+//! their own, so that it answers while the API is saturated. What looks at the servers and notices changes lives here too: it
+//! would be late where buyers are answered.
 //!
-//! Never asks a backend: whatever it tells is in memory already. Never reads a body before it knows who sends it.
+//! Never asks a backend for a page: whatever it tells is in memory already. Never reads a body before it knows who sends it.
 
 mod api;
 mod control;
 mod guard;
 mod health;
 mod metrics;
+mod pages;
 mod problem;
+mod refused;
 mod skus;
 mod stats;
 mod watch;
@@ -17,11 +20,11 @@ mod worker;
 pub(crate) use control::REASON_MAX;
 pub(crate) use problem::PROBLEMS;
 pub(crate) use stats::{SKUS_DEFAULT, SKUS_MAX};
-pub(crate) use watch::watch;
 
 use crate::app::App;
 use crate::http::problem::method_not_allowed;
 use crate::http::{Answer, json};
+use crate::meters;
 use crate::openapi;
 use crate::service::ServiceError;
 use guard::Guard;
@@ -30,11 +33,13 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Method, Request};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use pages::Pages;
+use refused::Refused;
 use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::sync::watch as channel;
 use tokio::task::AbortHandle;
@@ -58,6 +63,8 @@ pub(crate) struct Admin {
 struct Plane {
     app: Arc<App>,
     guard: Guard,
+    pages: Pages,
+    refused: Arc<Refused>,
 }
 
 impl Admin {
@@ -69,7 +76,8 @@ impl Admin {
         let runtime =
             tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(ServiceError::Thread)?;
         let guard = Guard::new(&app.config.admin);
-        let plane = Arc::new(Plane { app, guard });
+        let pages = Pages::new(Instant::now());
+        let plane = Arc::new(Plane { app, guard, pages, refused: Arc::default() });
         let run = move || {
             // For this thread alone, where the system allows it; elsewhere it takes its turn like everybody.
             let _ = rustix::process::setpriority_process(None, NICE);
@@ -94,6 +102,9 @@ impl Admin {
 }
 
 async fn serve(listener: TcpListener, plane: Arc<Plane>, mut stopped: channel::Receiver<bool>) {
+    // They end with the runtime.
+    tokio::spawn(meters::watch(Arc::clone(&plane.app)));
+    tokio::spawn(watch::watch(Arc::clone(&plane.app)));
     let mut open: VecDeque<AbortHandle> = VecDeque::new();
     loop {
         let stream = tokio::select! {
@@ -188,20 +199,26 @@ async fn answer(plane: &Plane, request: Request<Incoming>) -> Answer {
     if !request.method().is_safe()
         && let Err(refused) = plane.guard.check(request.headers())
     {
-        tracing::warn!(path = request.uri().path(), "somebody without the token has tried to command this daemon");
+        plane.refused.note(request.uri().path());
         return refused.answer();
     }
+    let uri = request.uri();
+    let target = uri.path_and_query().map_or(uri.path(), |target| target.as_str());
     let result = match route {
         Route::OpenApi => return json(openapi::operators()),
         Route::Livez => return health::livez(app),
         Route::Readyz => return health::readyz(app),
-        Route::Metrics => return metrics::metrics(app),
-        Route::Stats => stats::stats(app, request.uri().query()),
+        Route::Metrics => return plane.pages.get(uri.path(), || metrics::metrics(app)),
+        Route::Stats => {
+            let make = || stats::stats(app, uri.query()).unwrap_or_else(|refusal| refusal.answer());
+            return plane.pages.get(target, make);
+        }
         Route::Pause => control::pause(app, request).await,
         Route::Resume => control::resume(app, request).await,
         Route::Drain => control::drain(app, request).await,
         Route::LogFilter if *request.method() == Method::GET => Ok(control::log_filter(app)),
         Route::LogFilter => control::set_log_filter(app, request).await,
     };
+    plane.pages.forget();
     result.unwrap_or_else(|refusal| refusal.answer())
 }

@@ -1,32 +1,27 @@
 //! The working half of the `/stats` document.
 
 use crate::app::App;
+use crate::meters;
 use crate::projector::Handle;
-use flash_core::stats::{Projector, Worker};
+use flash_core::stats::{RebuildView, Stores, Worker};
 
 /// What a worker tells.
 pub(super) fn worker(app: &App, projector: &Handle) -> Worker {
     Worker {
-        projector: projected(projector),
+        projector: projector.snapshot(),
         sweeper: app.meters.sweeper(),
-        rebuild: app.recovery.view(),
+        rebuild: rebuild(app),
         audit: app.audit.view(),
     }
 }
 
-fn projected(projector: &Handle) -> Projector {
-    let seen = projector.snapshot();
-    Projector {
-        events: seen.events,
-        applied: seen.applied.into_iter().map(|(state, count)| (state.to_owned(), count)).collect(),
-        batches: seen.batches,
-        dead_letters: seen.dead_letters,
-        voided: seen.voided,
-        missing_events: seen.missing_events,
-        reopenings: seen.reopenings,
-        lag_events: seen.lag_events,
-        lag_ms: seen.lag_ms,
-        partitions: seen.partitions as u64,
-        last_error: seen.last_error,
-    }
+/// The step that a rebuild is at, with the server that keeps it waiting: each has its own watcher here.
+fn rebuild(app: &App) -> RebuildView {
+    let view = app.recovery.view();
+    let silent = view.step.as_ref().and_then(|_| {
+        let Stores { mysql, redis, kafka } = meters::stores(app);
+        let problems = [("MySQL", mysql.problem), ("Redis", redis.problem), ("Kafka", kafka.problem)];
+        problems.into_iter().find_map(|(server, problem)| Some(format!("{server}: {}", problem?)))
+    });
+    RebuildView { waits_for: silent, ..view }
 }

@@ -2,6 +2,7 @@
 
 use super::Verdict;
 use super::task::Task;
+use crate::latch::LATCH_MS;
 use crate::meters::Decided;
 use crate::record::{Win, record_all};
 use flash_core::ids::Epoch;
@@ -62,9 +63,22 @@ impl Task {
             let _ = buyer.send(Verdict::Refused(refusal));
         }
         if !wins.is_empty() {
-            tokio::spawn(record_all(Arc::clone(&self.deciders), self.shared.sku_id, epoch, wins, began_ms));
+            let (deciders, sku_id, wait) = (Arc::clone(&self.deciders), self.shared.sku_id, until_all_know(reserved));
+            tokio::spawn(async move {
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+                record_all(deciders, sku_id, epoch, wins, began_ms).await;
+            });
         }
     }
+}
+
+/// For how long other daemons may still say "sold out" from memory, because units came back only a moment ago. A win is not
+/// told before: its buyer may ask any of them again and must hear the same (one answer per key).
+fn until_all_know(reserved: &Reserved) -> Duration {
+    let since_ms = reserved.now_ms.saturating_sub(reserved.restocked_ms);
+    Duration::from_millis(LATCH_MS.saturating_sub(since_ms))
 }
 
 /// What a sold-out buyer is told.

@@ -38,7 +38,7 @@ impl Task {
                     Refusal::KeyReused
                 }
                 Err(error) => {
-                    deciders.meters.inventory.count(Wish::Reserve, Came::of(&error), 1);
+                    deciders.meters.inventory.count(Wish::Reserve, Came::before_deciding(&error), 1);
                     Refusal::StockRecovering
                 }
             };

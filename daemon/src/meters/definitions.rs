@@ -139,7 +139,7 @@ metrics! {
     MYSQL_UP = All Gauge "flash_mysql_up" [] in "0 or 1": "1 if MySQL answered the last ping.";
     MYSQL_POOL = All Gauge "mysql_pool_connections" ["state"] in "connections": "Open connections of the pool: used or idle. The projector and the auditor have connections of their own.";
     MYSQL_POOL_MAX = All Gauge "mysql_pool_connections_max" [] in "connections": "Most connections of the pool.";
-    MYSQL_PING = All Histogram "mysql_ping_duration_seconds" [] in "seconds": "Pings that were answered, a connection from the pool included; one every two seconds.";
+    MYSQL_PING = All Histogram "mysql_ping_duration_seconds" [] in "seconds": "Pings that were answered, over a connection of their own; one every two seconds.";
 
     PROJECTED = Worker Counter "flash_projected_events_total" [] in "events": "Events applied, voided or parked.";
     APPLIED = Worker Counter "flash_applied_events_total" ["type"] in "events": "Events of orders that were applied, by type, repeated ones included.";

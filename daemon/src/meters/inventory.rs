@@ -63,6 +63,14 @@ impl Came {
         }
     }
 
+    /// What an error means before any stock was asked for: whether or not the call got through, nothing was decided.
+    pub(crate) const fn before_deciding(error: &StockError) -> Self {
+        match error {
+            StockError::Fenced(_) => Self::Fenced,
+            StockError::NotSent(_) | StockError::Refused(_) | StockError::Unknown(_) => Self::Unavailable,
+        }
+    }
+
     /// What an answer of Redis means, if it is one.
     pub(crate) fn from<T>(result: &Result<T, StockError>, done: impl FnOnce(&T) -> bool) -> Self {
         match result {
@@ -148,6 +156,9 @@ mod tests {
         inventory.decided(&Decided { won: 2, replayed: 1, sold_out: 4, refused: 3 });
         let lost = Err::<(), _>(StockError::Unknown(String::new()));
         inventory.count(Wish::Cancel, Came::from(&lost, |()| true), 1);
+        assert_eq!(Came::of(&StockError::Unknown(String::new())), Came::Unknown);
+        let unclaimed = Came::before_deciding(&StockError::Unknown(String::new()));
+        assert_eq!(unclaimed, Came::Unavailable, "a claim takes no stock: there is nothing that may have happened");
         let counted: Vec<_> = inventory.read().filter(|(_, count)| *count > 0).collect();
         let reserve = [(["reserve", "success"], 2), (["reserve", "replayed"], 1), (["reserve", "refused"], 7)];
         assert_eq!(counted[..3], reserve);

@@ -1,7 +1,9 @@
 //! Counters of SKUs with a bounded number of labels: the busiest by name, all others together.
 //!
 //! Promise kept: every series only grows, and all of them add up to what was counted. A SKU that becomes one of the busiest
-//! takes nothing out of `other`; its own series begins with what is counted from then on.
+//! takes nothing out of `other`; its own series begins with what is counted from then on. What a SKU had counted when it was
+//! taken off the catalogue is told as part of `other`, and nothing else is remembered of it: there are never more entries than
+//! SKUs on sale.
 
 use super::LaneCounts;
 use crate::catalog::Offer;
@@ -57,6 +59,11 @@ impl SkuBook {
         told.other = book.other;
         told
     }
+
+    /// A SKU is not sold any more; this is all it has counted, but for what is being decided at this moment.
+    pub(crate) fn retire(&self, sku_id: SkuId, counts: LaneCounts) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).retire(sku_id, counts);
+    }
 }
 
 impl Book {
@@ -71,6 +78,12 @@ impl Book {
             self.other.add(&new)
         }
         named.then_some(share.own)
+    }
+
+    fn retire(&mut self, sku_id: SkuId, last: LaneCounts) {
+        let share = self.shares.remove(&sku_id).unwrap_or_default();
+        self.other.add(&share.own);
+        self.other.add(&last.since(&share.seen));
     }
 }
 
@@ -107,7 +120,21 @@ mod tests {
         assert_eq!(book.other, counts(4));
         assert_eq!(book.take(sku, counts(20), true), Some(counts(16)));
         assert_eq!(book.other, counts(4), "together they are what was counted");
-        // The SKU was taken off sale and put on again: its lane began anew.
+        // Its lane began anew, without anybody having said so.
         assert_eq!(book.take(sku, counts(2), true), Some(counts(18)));
+    }
+
+    #[test]
+    fn what_a_sku_had_counted_is_not_lost_with_it_and_no_entry_stays() {
+        let (mut book, named, unseen) = (Book::default(), SkuId::new(7), SkuId::new(8));
+        book.take(named, counts(10), true);
+        book.take(named, counts(14), false);
+        book.retire(named, counts(20));
+        assert_eq!(book.other, counts(20), "under its own name, under `other`, and since the last reading");
+        book.retire(unseen, counts(6));
+        assert_eq!(book.other, counts(26), "nobody had ever read it");
+        assert!(book.shares.is_empty());
+        // It is put on sale again, with a lane of its own.
+        assert_eq!(book.take(named, counts(2), true), Some(counts(2)));
     }
 }

@@ -1,29 +1,39 @@
-//! Looking at the servers in the background, for whoever watches: what Redis says of itself, whether MySQL answers, and what
-//! is left of each SKU while nobody asks for it.
+//! Looking at the servers in the background, for whoever watches: what Redis says of itself, whether MySQL answers, what is left
+//! of each SKU while nobody asks for it, and whether a stop of selling is over that no buyer has come to end.
 //!
-//! Never on the purchase path, and never in the way of selling: see `Gate::nodes` and `Gate::look_at`.
+//! Runs where the admin plane does, so that a saturated API does not make it late. Never on the purchase path, and never in the
+//! way of selling: see `Gate::nodes` and `Gate::look_at`.
 
 use crate::app::App;
 use crate::catalog::Offer;
 use crate::clock::boot_ms;
+use crate::lane::Deciders;
+use flash_core::ids::SkuId;
 use flash_core::stats::{Histogram, RedisNode, Timings};
-use flash_stores::redis::SkuKeys;
+use flash_stores::mysql::{Db, MySqlSettings};
+use flash_stores::redis::{SkuKeys, StockError};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::time::MissedTickBehavior;
 
 /// How often the servers are looked at.
 const SERVERS_EVERY: Duration = Duration::from_secs(2);
+/// A Redis server that has said nothing for so much longer than another counts as gone: replaced by a failover, for one.
+const NODE_GONE_MS: u64 = 60_000;
 /// How often stock is looked at, and how many SKUs at most in one look. A SKU that was seen more recently than this, because
 /// somebody bought it, is passed over.
 const STOCK_EVERY: Duration = Duration::from_secs(1);
 const STOCK_MAX: usize = 500;
+/// Most SKUs that are tried in one look while buyers cannot be told anything, and most of these that nobody has asked for.
+const TRIED_MAX: usize = 32;
+const TRIED_UNASKED_MAX: usize = 4;
 
 /// What was seen.
 #[derive(Debug)]
 pub(crate) struct Watched {
-    /// Redis servers, and when they were seen on the boot clock.
-    nodes: Mutex<(Vec<RedisNode>, u64)>,
+    /// Redis servers by their address, each with when it was seen on the boot clock.
+    nodes: Mutex<BTreeMap<String, (RedisNode, u64)>>,
     /// Why MySQL did not answer.
     mysql: Mutex<Option<String>>,
     pings: Timings,
@@ -37,11 +47,26 @@ impl Default for Watched {
 }
 
 impl Watched {
-    /// The Redis servers that answered last, with the age of what they said.
+    /// The Redis servers that have answered lately, in the order of their addresses, each with the age of what it said.
     pub(super) fn nodes(&self) -> Vec<RedisNode> {
-        let (mut nodes, at_ms) = self.nodes.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        nodes.iter_mut().for_each(|node| node.seen_ms_ago = boot_ms().saturating_sub(at_ms));
-        nodes
+        let nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        let aged = |(node, at_ms): &(RedisNode, u64)| RedisNode {
+            seen_ms_ago: boot_ms().saturating_sub(*at_ms),
+            ..node.clone()
+        };
+        nodes.values().map(aged).collect()
+    }
+
+    /// Takes what servers have just said. Who said nothing keeps its last word, which gets older, until it counts as gone.
+    fn saw(&self, seen: Vec<RedisNode>, now_ms: u64) {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        for node in seen {
+            let at_ms = now_ms.saturating_sub(node.seen_ms_ago);
+            nodes.insert(node.address.clone(), (node, at_ms));
+        }
+        // If all are silent it is the way to them that is broken, or this daemon: nothing is known to be gone.
+        let newest_ms = nodes.values().map(|(_, at_ms)| *at_ms).max().unwrap_or(0);
+        nodes.retain(|_, (_, at_ms)| newest_ms.saturating_sub(*at_ms) < NODE_GONE_MS);
     }
 
     /// Why MySQL did not answer the last ping; `None`: it did.
@@ -49,7 +74,7 @@ impl Watched {
         self.mysql.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// How long pings took that were answered, a connection from the pool included.
+    /// How long pings took that were answered.
     pub(super) fn pings(&self) -> Histogram {
         self.pings.read()
     }
@@ -57,7 +82,7 @@ impl Watched {
 
 /// Watches until the future is dropped.
 pub(crate) async fn watch(app: Arc<App>) {
-    tokio::join!(redis(&app), mysql(&app), stock(&app));
+    tokio::join!(redis(&app), mysql(&app), stock(&app), selling(&app));
 }
 
 fn every(period: Duration) -> tokio::time::Interval {
@@ -71,25 +96,28 @@ async fn redis(app: &App) {
     loop {
         ticks.tick().await;
         let nodes = app.deciders.gate.nodes().await;
-        // What did not answer keeps its last word, which gets older.
-        if !nodes.is_empty() {
-            *app.meters.watched.nodes.lock().unwrap_or_else(PoisonError::into_inner) = (nodes, boot_ms());
-        }
+        app.meters.watched.saw(nodes, boot_ms());
     }
 }
 
 async fn mysql(app: &App) {
-    let mut ticks = every(SERVERS_EVERY);
+    // A connection of its own: a connection lives where it was made, and the pool's belong to those who work.
+    let open = || Db::open(&MySqlSettings { connections_max: 1, ..app.config.mysql.clone() });
+    let (mut ticks, mut db) = (every(SERVERS_EVERY), open());
     loop {
         ticks.tick().await;
         let began = Instant::now();
-        let problem = match tokio::time::timeout(SERVERS_EVERY, app.db.ping()).await {
+        let problem = match tokio::time::timeout(SERVERS_EVERY, db.ping()).await {
             Ok(Ok(())) => {
                 app.meters.watched.pings.observe(began.elapsed());
                 None
             }
             Ok(Err(error)) => Some(error.to_string()),
-            Err(_) => Some(format!("no answer within {} s", SERVERS_EVERY.as_secs())),
+            Err(_) => {
+                // The server may be back while this connection to it is not.
+                db = open();
+                Some(format!("no answer within {} s", SERVERS_EVERY.as_secs()))
+            }
         };
         *app.meters.watched.mysql.lock().unwrap_or_else(PoisonError::into_inner) = problem;
     }
@@ -115,6 +143,37 @@ async fn stock(app: &App) {
     }
 }
 
+/// Finds out that selling is possible again where no buyer does: after a stop in a quiet hour, or of a SKU that nobody wants.
+async fn selling(app: &App) {
+    let Some(shop) = &app.shop else { return };
+    let Deciders { lease, gate, selling, .. } = &*shop.deciders;
+    let (mut ticks, mut round) = (every(STOCK_EVERY), 0_usize);
+    loop {
+        ticks.tick().await;
+        let Some(suspects) = selling.suspects() else { continue };
+        let Some(fence) = lease.fence().filter(|_| gate.connected().is_ok()) else { continue };
+        round = round.wrapping_add(1);
+        let offers = app.catalog.all();
+        let unasked: Vec<SkuId> = offers.iter().map(|offer| offer.sku.sku_id).collect();
+        let tried = turn(&suspects, round, TRIED_MAX).chain(turn(&unasked, round, TRIED_UNASKED_MAX));
+        for sku_id in tried {
+            let keys = SkuKeys::new(gate.namespace(), sku_id);
+            // It checks what every decision checks first, and decides nothing.
+            match gate.audit(&keys, &fence).await {
+                Ok(_) => selling.can_be_decided(sku_id),
+                Err(StockError::Fenced(_)) => {}
+                Err(_) => break,
+            }
+        }
+    }
+}
+
+/// Some of the SKUs, others in each round.
+fn turn(skus: &[SkuId], round: usize, most: usize) -> impl Iterator<Item = SkuId> {
+    let start = round.wrapping_mul(most).checked_rem(skus.len()).unwrap_or(0);
+    skus[start..].iter().chain(&skus[..start]).take(most).copied()
+}
+
 /// The next SKUs to look at, going round.
 fn due(offers: &[Arc<Offer>], from: &mut usize) -> Vec<Arc<Offer>> {
     let stale_ms = u64::try_from(STOCK_EVERY.as_millis()).unwrap_or(u64::MAX) / 2;
@@ -124,4 +183,36 @@ fn due(offers: &[Arc<Offer>], from: &mut usize) -> Vec<Arc<Offer>> {
     let due: Vec<_> = stale.take(STOCK_MAX).cloned().collect();
     *from = due.last().and_then(|last| offers.iter().position(|offer| Arc::ptr_eq(offer, last))).map_or(0, |at| at + 1);
     due
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(address: &str, seen_ms_ago: u64) -> RedisNode {
+        RedisNode { address: address.to_owned(), seen_ms_ago, ..RedisNode::default() }
+    }
+
+    #[test]
+    fn a_server_that_is_silent_keeps_its_last_word_and_makes_no_other_older() {
+        let watched = Watched::default();
+        let at_ms = || watched.nodes.lock().unwrap().values().map(|(_, at_ms)| *at_ms).collect::<Vec<_>>();
+        watched.saw(vec![node("b:1", 10), node("a:1", 0)], 100_000);
+        assert_eq!(at_ms(), [100_000, 99_990]);
+        watched.saw(vec![node("a:1", 0)], 102_000);
+        assert_eq!(at_ms(), [102_000, 99_990], "by itself");
+        watched.saw(Vec::new(), 500_000);
+        assert_eq!(at_ms().len(), 2, "nothing is known while nobody answers");
+        watched.saw(vec![node("a:1", 0)], 500_000);
+        assert_eq!(at_ms(), [500_000], "gone");
+    }
+
+    #[test]
+    fn every_sku_has_its_turn() {
+        let skus: Vec<SkuId> = (1..=5).map(SkuId::new).collect();
+        let seen: std::collections::BTreeSet<SkuId> = (0..3).flat_map(|round| turn(&skus, round, 2)).collect();
+        assert_eq!(seen.len(), 5);
+        assert_eq!(turn(&[], 7, 2).count(), 0);
+        assert_eq!(turn(&skus, usize::MAX, 10).count(), 5);
+    }
 }

@@ -146,16 +146,30 @@ mod tests {
 
     /// The table of the documentation: one row per status and code.
     fn table() -> String {
-        let mut rows: BTreeMap<(u16, &str), (&str, BTreeSet<String>, Vec<bool>)> = BTreeMap::new();
+        #[derive(Default)]
+        struct Row {
+            text: &'static str,
+            extras: BTreeSet<String>,
+            again: Vec<bool>,
+        }
+        let mut rows: BTreeMap<(u16, &str), Row> = BTreeMap::new();
         for refusal in Refusal::one_of_each() {
             let advice = refusal.advice();
-            let row = rows.entry((advice.status, advice.code)).or_insert((advice.message, BTreeSet::new(), Vec::new()));
-            row.1.extend(extras(&refusal).keys().map(|name| format!("`{name}`")));
-            row.2.push(advice.retry_after_s.is_some());
+            let fresh = || Row { text: advice.message, ..Row::default() };
+            let row = rows.entry((advice.status, advice.code)).or_insert_with(fresh);
+            row.extras.extend(extras(&refusal).keys().map(|name| format!("`{name}`")));
+            row.again.push(advice.retry_after_s.is_some());
         }
-        let mut table = "| status | `error` | meaning | `Retry-After` | more members |\n|---|---|---|---|---|\n".to_owned();
-        for ((status, code), (text, extras, again)) in rows {
-            let again = if again.iter().all(|again| *again) { "yes" } else if again.contains(&true) { "if" } else { "" };
+        let mut table =
+            "| status | `error` | meaning | `Retry-After` | more members |\n|---|---|---|---|---|\n".to_owned();
+        for ((status, code), Row { text, extras, again }) in rows {
+            let again = if again.iter().all(|again| *again) {
+                "yes"
+            } else if again.contains(&true) {
+                "if"
+            } else {
+                ""
+            };
             let extras = extras.into_iter().collect::<Vec<_>>().join(", ");
             table += &format!("| {status} | `{code}` | {text} | {again} | {extras} |\n");
         }

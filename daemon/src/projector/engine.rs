@@ -151,7 +151,7 @@ impl Engine {
     fn take_assignment(&mut self) -> bool {
         let Some(partitions) = self.log.take_assignment() else { return false };
         tracing::info!(?partitions, "the group assigned partitions");
-        self.status.partitions.store(partitions.len(), Relaxed);
+        self.status.partitions.store(partitions.len() as u64, Relaxed);
         self.assigned = partitions;
         self.positions = None;
         self.reading = false;
@@ -172,7 +172,7 @@ impl Engine {
         self.log.read_from(&positions.next_offsets())?;
         self.reading = true;
         self.status.reopenings.fetch_add(1, Relaxed);
-        self.status.partitions.store(self.assigned.len(), Relaxed);
+        self.status.partitions.store(self.assigned.len() as u64, Relaxed);
         self.positions = Some(positions);
         Ok(())
     }

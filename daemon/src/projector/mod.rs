@@ -23,7 +23,7 @@ mod write;
 
 pub use catch_up::{CatchUpError, catch_up, log_ends};
 pub(crate) use late::{Effect, LateRecord};
-pub use status::{Handle, Snapshot};
+pub use status::Handle;
 pub use wait::{WaitError, wait_for_fence, wait_for_offsets};
 pub(crate) use write::in_time;
 

@@ -1,9 +1,8 @@
 //! What a projector tells about itself: counters that only grow, gauges of its last look at the log, its last complaint.
 
 use flash_core::order::OrderState;
-use flash_core::stats::{Counter, OperationStats, Timings};
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
+use flash_core::stats::{Counter, OperationStats, Projector, Timings};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The numbers, shared between the projector's thread and whoever watches.
@@ -22,7 +21,7 @@ pub(super) struct Status {
     pub(super) reopenings: AtomicU64,
     pub(super) lag_events: AtomicU64,
     pub(super) applied_ms: AtomicU64,
-    pub(super) partitions: AtomicUsize,
+    pub(super) partitions: AtomicU64,
     last_error: Mutex<Option<String>>,
 }
 
@@ -38,35 +37,6 @@ pub struct Handle {
     status: Arc<Status>,
 }
 
-/// One reading of a projector's numbers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Snapshot {
-    /// Events applied, voided or parked since the start.
-    pub events: u64,
-    /// Of these, applied ones of orders by the state they carry, repeated ones included.
-    pub applied: BTreeMap<&'static str, u64>,
-    /// Transactions that applied them.
-    pub batches: u64,
-    /// Events parked in the dead letters.
-    pub dead_letters: u64,
-    /// Events of older epochs behind a newer fence.
-    pub voided: u64,
-    /// Events that the log had deleted before they were read. Anything but zero means lost orders.
-    pub missing_events: u64,
-    /// How often positions were read afresh: after outages, rebalances and lost races.
-    pub reopenings: u64,
-    /// Events in our partitions that are not applied yet, at the last look.
-    pub lag_events: u64,
-    /// Age of the oldest moment up to which all our partitions are applied, in milliseconds; `None` before the first look
-    /// and without partitions.
-    pub lag_ms: Option<u64>,
-    /// Partitions assigned to this projector.
-    pub partitions: usize,
-    /// What it is waiting for, if it is not making progress.
-    pub last_error: Option<String>,
-}
-
 impl Handle {
     pub(super) fn new(status: &Arc<Status>) -> Self {
         Self { status: Arc::clone(status) }
@@ -80,16 +50,16 @@ impl Handle {
 
     /// Reads all numbers. They are read one by one: each is true, together they may be a moment apart.
     #[must_use]
-    pub fn snapshot(&self) -> Snapshot {
+    pub fn snapshot(&self) -> Projector {
         let status = &self.status;
         let applied_ms = status.applied_ms.load(Relaxed);
         let partitions = status.partitions.load(Relaxed);
-        Snapshot {
+        Projector {
             events: status.events.load(Relaxed),
             applied: OrderState::ALL
                 .iter()
                 .zip(&status.applied)
-                .map(|(state, count)| (state.as_str(), count.get()))
+                .map(|(state, count)| (state.as_str().to_owned(), count.get()))
                 .collect(),
             batches: status.batches.load(Relaxed),
             dead_letters: status.dead_letters.load(Relaxed),

@@ -137,6 +137,9 @@ pub enum RebuildError {
     /// What was seen did not fit the step: no primary answered, for one.
     #[error("the rebuild was given up while {}", .0.as_str())]
     GivenUp(Step),
+    /// The lock is lost: MySQL has not answered for a while, and another coordinator may be at work.
+    #[error("MySQL does not answer any more; what was begun is given up")]
+    LockLost,
     /// Another coordinator has been at work for too long.
     #[error("somebody else has been filling Redis for {} s; look at worker.rebuild.step in GET /stats of the workers", .0.as_secs())]
     Busy(Duration),
@@ -151,7 +154,7 @@ impl RebuildError {
     pub const fn is_unreachable(&self) -> bool {
         match self {
             Self::MySql(error) => error.is_outage(),
-            Self::Kafka(_) | Self::Stock(_) | Self::Append(_) => true,
+            Self::Kafka(_) | Self::Stock(_) | Self::Append(_) | Self::LockLost => true,
             Self::Epochs(error) => !matches!(error, EpochTopicError::Malformed { .. }),
             _ => false,
         }
@@ -186,6 +189,20 @@ impl Rebuild {
     /// [`RebuildError::MySql`].
     pub async fn lock(&self, patience: Duration) -> Result<Option<NamedLock>, RebuildError> {
         Ok(NamedLock::take(&self.db, LOCK, patience).await?)
+    }
+
+    /// Works as long as the lock is held; what is not finished when it is lost is given up, as if the process had died there.
+    ///
+    /// # Errors
+    /// [`RebuildError::LockLost`], or what `work` ends with.
+    pub async fn under<T>(
+        lock: &NamedLock,
+        work: impl Future<Output = Result<T, RebuildError>>,
+    ) -> Result<T, RebuildError> {
+        tokio::select! {
+            done = work => done,
+            () = lock.lost() => Err(RebuildError::LockLost),
+        }
     }
 
     /// The connection to Redis, for whoever looks at the same one.

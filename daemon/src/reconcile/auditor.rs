@@ -8,6 +8,7 @@ use super::ledger::Memory;
 use super::{Reconcile, ReconcileError, ReconcileOptions, Report};
 use crate::clock::{boot_ms, wall_ms};
 use crate::events::Events;
+use crate::rebuild::RebuildError;
 use flash_core::ids::SkuId;
 use flash_core::reconcile::Kind;
 use flash_core::stats::{Audit, AuditFinding, HappeningKind, Severity};
@@ -113,12 +114,18 @@ impl Auditor {
             self.status.change(|view| view.pause_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX));
             // Before the first run too: servers may still be starting.
             tokio::time::sleep(wait).await;
-            if desk.is_none() {
+            if desk.as_ref().is_none_or(|(_, lock)| lock.is_lost()) {
+                // Whoever has got the lock meanwhile goes on.
+                drop(desk.take());
                 desk = self.open().await;
                 self.status.change(|view| view.active = desk.is_some());
             }
-            let Some((reconcile, _)) = &desk else { continue };
-            match reconcile.run_light(&mut memory).await {
+            let Some((reconcile, lock)) = &desk else { continue };
+            let audited = tokio::select! {
+                audited = reconcile.run_light(&mut memory) => audited,
+                () = lock.lost() => Err(RebuildError::LockLost.into()),
+            };
+            match audited {
                 Ok(report) => {
                     self.note(reconcile, &report, &mut told).await;
                     let found = &report.findings;
@@ -127,11 +134,12 @@ impl Auditor {
                     last = now;
                 }
                 Err(error) => {
-                    // The lock may be gone with its connection; whoever is quicker goes on.
+                    // The lock goes with its connection; whoever is quicker takes it.
                     self.failed(&error);
                     memory = Memory::default();
                     wait = self.every;
                     desk = None;
+                    self.status.change(|view| view.active = false);
                 }
             }
         }
@@ -146,8 +154,13 @@ impl Auditor {
                 return None;
             }
         };
-        let lock = NamedLock::take(reconcile.db(), "audit", Duration::ZERO).await.ok().flatten()?;
-        Some((reconcile, lock))
+        match NamedLock::take(reconcile.db(), "audit", Duration::ZERO).await {
+            Ok(lock) => lock.map(|lock| (reconcile, lock)),
+            Err(error) => {
+                self.failed(&error.into());
+                None
+            }
+        }
     }
 
     fn failed(&self, error: &ReconcileError) {

@@ -127,7 +127,11 @@ impl ReconcileError {
             Self::Kafka(_) | Self::Log(_) | Self::Projection(_) => true,
             Self::Rebuild(error) => matches!(
                 error,
-                RebuildError::MySql(_) | RebuildError::Stock(_) | RebuildError::Epochs(_) | RebuildError::Kafka(_)
+                RebuildError::MySql(_)
+                    | RebuildError::Stock(_)
+                    | RebuildError::Epochs(_)
+                    | RebuildError::Kafka(_)
+                    | RebuildError::LockLost
             ),
             Self::DeadLetters(error) => error.is_unreachable(),
             Self::Change(error) => error.is_unreachable(),

@@ -104,7 +104,7 @@ impl Recovery {
         let rebuild = Rebuild::connect(self.options.clone()).await?;
         let Some(lock) = rebuild.lock(Duration::ZERO).await? else { return Ok(Repaired::Elsewhere) };
         rebuild.warm_up();
-        let repaired = self.repair_alone(&rebuild, suspicion).await;
+        let repaired = Rebuild::under(&lock, self.repair_alone(&rebuild, suspicion)).await;
         lock.release().await;
         repaired
     }

@@ -1,5 +1,8 @@
 //! A payment that came after its hold had ended: the same buyer gets other units if any are free, otherwise the money back.
 //!
+//! A hold that has ended and is not given back yet stands in its own buyer's way: it fills the cap, and its units are not on sale.
+//! That is over in a moment, so nothing is decided about the payment until then.
+//!
 //! Which of the two is decided by one word in the payment's register, before anything is published: two deliveries of one
 //! notice may find the stock in different states, and must not give both.
 
@@ -16,13 +19,28 @@ use flash_core::settlement::Confirm;
 use flash_core::stock::{Ask, Decision};
 use flash_stores::redis::{Batch, Fate, Reserved, StockError};
 
+/// Where the units of the ended hold are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// On their way back: they count for the buyer's cap and are not on sale.
+    Returning,
+    /// Back on sale.
+    Returned,
+}
+
 impl Settler<'_> {
     /// Reserves again for the buyer of `order`, or has the payment given back.
-    pub(super) async fn late(&self, found: &Found, order: &Order, payment: &Payment) -> Result<Fated, Refusal> {
+    pub(super) async fn late(
+        &self,
+        found: &Found,
+        order: &Order,
+        payment: &Payment,
+        ended: Ended,
+    ) -> Result<Fated, Refusal> {
         if payment.amount_minor != total_minor(order) {
             return self.refund(order, payment, RefundReason::Amount, Fate::Open).await;
         }
-        let fate = match self.reserve_again(found, order).await? {
+        let fate = match self.reserve_again(found, order, ended).await? {
             Some(rebooked) => Fate::Rebooking(rebooked),
             None => Fate::Refunding(RefundReason::Expired),
         };
@@ -38,7 +56,7 @@ impl Settler<'_> {
 
     /// One purchase by the gate's own rules – window, cap, stock – at the price that was paid. Its key is the order's, so that
     /// every delivery finds the same units, and a second payment for the order finds them paid for.
-    async fn reserve_again(&self, found: &Found, order: &Order) -> Result<Option<OrderId>, Refusal> {
+    async fn reserve_again(&self, found: &Found, order: &Order, ended: Ended) -> Result<Option<OrderId>, Refusal> {
         let (order_id, reservation_id) = self.shop.ids.next().ok_or(Refusal::StockRecovering)?;
         let ask = Ask {
             user_id: order.user_id,
@@ -66,6 +84,7 @@ impl Settler<'_> {
             // These pass; whoever reports the payment reports it again.
             Some(Decision::RateLimited) => Err(Refusal::RateLimited),
             Some(Decision::Paused) => Err(Refusal::SalePaused),
+            Some(Decision::LimitReached | Decision::SoldOut) if ended == Ended::Returning => Err(Refusal::OrderPending),
             _ => Ok(None),
         }
     }

@@ -1,5 +1,6 @@
 //! Confirming an order with a payment.
 
+use super::late::Ended;
 use super::{Fated, Found, Sender, Settler, total_minor};
 use crate::crash;
 use crate::meters::{Came, Wish};
@@ -65,7 +66,7 @@ impl Settler<'_> {
         self.count_confirm(&confirmed, payment);
         match confirmed.map_err(|error| self.unsettled(&error))? {
             Confirm::Settling(settlement) => self.settling(found, settlement, payment).await,
-            Confirm::Expired(hold) => self.late(found, &order_of(&hold, found.sku_id), payment).await,
+            Confirm::Expired(hold) => self.late(found, &order_of(&hold, found.sku_id), payment, Ended::Returning).await,
             Confirm::Amount(hold) if sender == Sender::Shop => {
                 Err(Refusal::AmountMismatch { expected_minor: hold.total_minor() })
             }
@@ -93,7 +94,7 @@ impl Settler<'_> {
             }
             OrderState::Confirmed => self.refund(&order, payment, RefundReason::AlreadyPaid, Fate::Open).await,
             OrderState::Cancelled => self.refund(&order, payment, RefundReason::Cancelled, Fate::Open).await,
-            OrderState::Expired | OrderState::Reserved => self.late(found, &order, payment).await,
+            OrderState::Expired | OrderState::Reserved => self.late(found, &order, payment, Ended::Returning).await,
         }
     }
 
@@ -112,7 +113,7 @@ impl Settler<'_> {
             OrderState::Reserved => Err(Refusal::OrderPending),
             OrderState::Confirmed => self.refund(&row.order, payment, RefundReason::AlreadyPaid, Fate::Open).await,
             OrderState::Cancelled => self.refund(&row.order, payment, RefundReason::Cancelled, Fate::Open).await,
-            OrderState::Expired => self.late(found, &row.order, payment).await,
+            OrderState::Expired => self.late(found, &row.order, payment, Ended::Returned).await,
         }
     }
 

@@ -7,6 +7,7 @@
 //! Arguments: connections (default 1,000) and seconds per measurement (default 5). Needs `wrk` in the path (`scripts/install-tools --wrk`).
 //! wrk sends one fixed request; the engine sends unique users and keys, reads every answer and keeps books. The open loop is
 //! given more arrivals than anybody could serve, so that every connection is always busy: what it reaches is its ceiling.
+//! Prints a Markdown table of medians; every round is told on stderr.
 
 mod server;
 
@@ -15,28 +16,32 @@ use std::process::Command;
 
 use flash_loadgen::{OpenLoop, Plan, Schedule, SkuShare, Stage};
 
+/// An odd number, so that there is one in the middle.
+const ROUNDS: u32 = 3;
+
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     let connections: u32 = arguments.next().map_or(Ok(1_000), |text| text.parse())?;
     let seconds: u64 = arguments.next().map_or(Ok(5), |text| text.parse())?;
+    println!("| answers, {connections} connections | wrk | closed loop | open loop | closed ÷ wrk | open ÷ wrk |");
+    println!("|---|---:|---:|---:|---:|---:|");
     for (name, behaviour) in [("sold out", server::Behaviour::SoldOut), ("wins", server::Behaviour::Wins)] {
         let address = server::start(behaviour)?;
-        let (mut closed_ratios, mut open_ratios) = (Vec::new(), Vec::new());
-        for round in 1..=3 {
+        let mut figures: [Vec<f64>; 5] = Default::default();
+        for round in 1..=ROUNDS {
             let wrk = run_wrk(address, connections, seconds)?;
             let closed = run_engine(closed_loop(address, connections, seconds))?;
             let open = run_engine(open_loop(address, connections, seconds, wrk))?;
             let (of_closed, of_open) = (closed / wrk, open / wrk);
-            println!(
+            eprintln!(
                 "{name} round {round}: wrk {wrk:.0}/s, closed loop {closed:.0}/s ({of_closed:.2}), open loop {open:.0}/s ({of_open:.2})"
             );
-            closed_ratios.push(of_closed);
-            open_ratios.push(of_open);
+            figures.iter_mut().zip([wrk, closed, open, of_closed, of_open]).for_each(|(all, one)| all.push(one));
         }
-        let (closed, open) = (median(closed_ratios), median(open_ratios));
-        println!("{name}: median ratio to wrk {closed:.2} closed, {open:.2} open, at {connections} connections");
+        let [wrk, closed, open, of_closed, of_open] = figures.map(median);
+        println!("| {name} | {wrk:.0}/s | {closed:.0}/s | {open:.0}/s | {of_closed:.2} | {of_open:.2} |");
     }
     Ok(())
 }
@@ -61,9 +66,9 @@ fn run_wrk(address: std::net::SocketAddr, connections: u32, seconds: u64) -> Out
     Ok(rate.ok_or("wrk printed no rate")?.trim().parse()?)
 }
 
-fn median(mut ratios: Vec<f64>) -> f64 {
-    ratios.sort_by(f64::total_cmp);
-    ratios[ratios.len() / 2]
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 fn closed_loop(address: std::net::SocketAddr, connections: u32, seconds: u64) -> Plan {

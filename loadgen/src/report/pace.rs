@@ -36,7 +36,9 @@ pub struct Arrivals {
     pub planned: u64,
     /// Arrivals that fell due before the run ended. Fewer than planned if it was ended early.
     pub due: u64,
-    /// Purchases that were begun (closed loop: by all buyers together).
+    /// Arrivals of the schedule whose first request was sent: `due` less `never_started`. 0 in a closed loop.
+    pub begun: u64,
+    /// All purchases that were begun: besides the schedule's own, second attempts and the further keys of bots.
     pub started: u64,
     /// Due, but no connection became free before the end: buyers who were never served.
     pub never_started: u64,
@@ -77,13 +79,16 @@ pub struct Validity {
     pub valid: bool,
     /// One sentence each; empty if valid.
     pub reasons: Vec<String>,
+    /// The generator itself fell behind its schedule: nothing said about speed may be believed. Where a run is invalid without
+    /// it, buyers were never served: the server is even slower than the latencies say.
+    pub generator_behind: bool,
     /// The generator's own lag; without any count in a closed loop.
     pub lag: Lag,
 }
 
 impl Default for Validity {
     fn default() -> Self {
-        Self { valid: true, reasons: Vec::new(), lag: Lag::default() }
+        Self { valid: true, reasons: Vec::new(), generator_behind: false, lag: Lag::default() }
     }
 }
 
@@ -94,6 +99,7 @@ impl Arrivals {
         Self {
             planned: shared.roster.times_us.len() as u64,
             due,
+            begun: served.arrivals,
             started: served.started,
             never_started: due.saturating_sub(served.arrivals),
             waited_for_connection: served.waited,
@@ -112,7 +118,8 @@ impl Validity {
         let lag = Lag::of(tally, plan.late_from_ms * 1_000);
         let mut reasons = Vec::new();
         let too_many = |part: u64, whole: u64| part as f64 > plan.late_share * whole as f64;
-        if too_many(lag.late, lag.count) {
+        let generator_behind = too_many(lag.late, lag.count);
+        if generator_behind {
             let percent = 100.0 * lag.late as f64 / lag.count as f64;
             reasons.push(format!(
                 "the generator fell behind its own schedule: {percent:.1} % of the arrivals were begun more than {} ms late \
@@ -131,7 +138,7 @@ impl Validity {
                 arrivals.never_started, arrivals.due, arrivals.connections,
             ));
         }
-        Self { valid: reasons.is_empty(), reasons, lag }
+        Self { valid: reasons.is_empty(), reasons, generator_behind, lag }
     }
 }
 

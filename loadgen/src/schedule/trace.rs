@@ -1,10 +1,13 @@
 //! A recorded trace: arrivals as they once were, to be played again.
 
+use std::io::{BufRead, Read as _};
 use std::sync::Arc;
 
 use crate::LoadError;
 use crate::schedule::MAX_ARRIVALS;
 
+/// Longest line.
+const LINE_BYTES_MAX: u64 = 1_000;
 /// How long a trace lasts beyond its last arrival, for its answer.
 const TAIL_MS: u64 = 1_000;
 
@@ -27,13 +30,30 @@ impl Trace {
     /// Reads one arrival per line: `OFFSET_MS [USER [SKU]]`, separated by spaces, tabs or commas; the offset may have three
     /// decimals, `-` stands for an absent user. Empty lines and what follows `#` are skipped. Lines must be in order.
     pub fn parse(text: &str) -> Result<Self, LoadError> {
+        Self::read(text.as_bytes())
+    }
+
+    /// The same from a file, line by line. Bounded, whatever the file is: lines have at most 1,000 bytes, and there are at most
+    /// twice as many of them as a run can have arrivals.
+    pub fn read(mut from: impl BufRead) -> Result<Self, LoadError> {
         let mut arrivals: Vec<Recorded> = Vec::new();
-        for (number, line) in text.lines().enumerate() {
+        let mut line = String::new();
+        for number in 1_u64.. {
+            let wrong = |what: &str| LoadError::Plan(format!("trace, line {number}: {what}"));
+            line.clear();
+            let length = from.by_ref().take(LINE_BYTES_MAX + 1).read_line(&mut line);
+            match length.map_err(|error| wrong(&error.to_string()))? {
+                0 => break,
+                length if length as u64 > LINE_BYTES_MAX => {
+                    return Err(LoadError::Plan(format!("trace, line {number} is longer than {LINE_BYTES_MAX} bytes")));
+                }
+                _ if number > 2 * MAX_ARRIVALS => return Err(wrong("more lines than any trace has")),
+                _ => {}
+            }
             let line = line.split('#').next().unwrap_or("").trim();
             if line.is_empty() {
                 continue;
             }
-            let wrong = |what: &str| LoadError::Plan(format!("trace, line {}: {what}", number + 1));
             let arrival = read_line(line).map_err(wrong)?;
             if arrivals.last().is_some_and(|last| last.at_us > arrival.at_us) {
                 return Err(wrong("it is earlier than the line before"));
@@ -114,6 +134,8 @@ mod tests {
             ("NaN", "24 hours"),
             ("# nothing\n", "no arrival"),
         ];
+        let endless = Trace::read(std::io::BufReader::new(std::io::repeat(0))).unwrap_err().to_string();
+        assert!(endless.contains("line 1 is longer"), "{endless}");
         for (text, reason) in cases {
             let error = Trace::parse(text).unwrap_err().to_string();
             assert!(error.contains(reason), "{text:?}: {error}");

@@ -36,7 +36,10 @@ fn every_arrival_of_the_schedule_becomes_one_purchase() {
     let report = &finished.report;
     assert_eq!((report.pacing, report.ended), (Pacing::Open, EndReason::StagesDone));
     let arrivals = report.arrivals;
-    assert_eq!((arrivals.planned, arrivals.due, arrivals.started, arrivals.never_started), (500, 500, 500, 0));
+    assert_eq!(
+        (arrivals.planned, arrivals.due, arrivals.begun, arrivals.started, arrivals.never_started),
+        (500, 500, 500, 500, 0)
+    );
     assert_eq!((report.wins, shop.orders(), report.latency.sold_out.count), (200, 200, 300));
     assert_eq!((report.validity.valid, report.validity.lag.count), (true, 500), "{:?}", report.validity);
     assert_eq!(report.schedule, "500/s for 1 s");
@@ -211,11 +214,26 @@ fn losers_come_back_once_with_another_key() {
     assert_eq!((report.behaviour.second_attempts, report.requests), (80, 180));
     assert_eq!(report.latency.sold_out.count, 160);
     assert_eq!(report.fairness.concentration.users, 100);
-    assert_eq!(report.arrivals.started, 180);
+    assert_eq!((report.arrivals.begun, report.arrivals.started), (100, 180));
     let wishes = wishes.lock().unwrap();
     let users: HashSet<&String> = wishes.iter().map(|(user, _)| user).collect();
     let keys: HashSet<&String> = wishes.iter().map(|(_, key)| key).collect();
     assert_eq!((users.len(), keys.len()), (100, 180), "the same people under other keys");
+}
+
+#[test]
+fn stock_that_comes_back_counts_as_stock() {
+    let (shop, address) = Shop::open(1, 50, Shop::sell);
+    let load = start(open(address, 1, 200.0, 2_000)).unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1_200));
+    shop.restock("1", 30);
+    let report = load.join().unwrap().report;
+    let throughput = report.throughput;
+    assert_eq!((report.wins, throughput.came_back), (80, 30), "{throughput:?}");
+    let first_ms = throughput.sold_out_after_ms.unwrap();
+    assert!(first_ms < throughput.stock_lasted_ms, "{throughput:?}");
+    let seconds = throughput.stock_lasted_ms as f64 / 1_000.0;
+    assert!((throughput.accepted_per_s * seconds - 80.0).abs() < 1.0, "{throughput:?}");
 }
 
 #[test]

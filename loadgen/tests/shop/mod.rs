@@ -101,6 +101,11 @@ impl Shop {
         win(order, "")
     }
 
+    /// Units come back.
+    pub(crate) fn restock(&self, sku: &str, units: u64) {
+        *self.stock.lock().unwrap().get_mut(sku).unwrap() += units;
+    }
+
     /// Every call to pay or cancel so far.
     pub(crate) fn settlements(&self) -> Vec<Settlement> {
         self.settled.lock().unwrap().clone()

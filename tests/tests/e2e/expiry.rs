@@ -54,6 +54,37 @@ async fn an_unpaid_ticket_comes_back_and_a_late_payment_finds_another_or_is_refu
     site.finish(&[&api, &worker]).await;
 }
 
+/// A hold has ended and is not given back yet. Its own units stand in the way of the late payment – under the cap, and in the stock –
+/// and that is no reason to give the money back: they are on their way.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_late_payment_waits_for_its_own_ended_hold() {
+    let capped = Sku { per_user: 1, ..held_for(1, 1, 10) };
+    let site = Site::open(Own::default(), &[capped, held_for(1, 2, 1)]).await;
+    // Without a worker nobody gives anything back.
+    let api = site.daemon("api").await;
+    let mut buyer = site.buyer(&[&api]);
+    let at_cap = buyer.insist(&Purchase::new(1, 1, "k")).await.won();
+    let last_unit = buyer.insist(&Purchase::new(1, 2, "l")).await.won();
+    tokio::time::sleep(Duration::from_millis(1_200)).await;
+    let mut cashier = site.cashier(&[&api]);
+    for (told, payment) in [(&at_cap, "cap"), (&last_unit, "unit")] {
+        assert_eq!(cashier.pay(told.order_id, payment, PRICE).await, refused(503, "ORDER_PENDING"), "{payment}");
+        assert_eq!(cashier.notice(told.order_id, payment, PRICE).await, refused(503, "ORDER_PENDING"), "{payment}");
+    }
+    let worker = site.daemon("worker").await;
+    for (told, payment) in [(&at_cap, "cap"), (&last_unit, "unit")] {
+        let paid = cashier.insist_pay(told.order_id, payment, PRICE).await;
+        assert!(
+            matches!(paid, Settled::Confirmed { order_id, .. } if order_id != told.order_id),
+            "{payment}: {paid:?}"
+        );
+    }
+    // The cap holds all the same.
+    let _ = buyer.insist(&Purchase::new(1, 1, "more")).await.refused(409, "LIMIT_REACHED");
+    assert_eq!((site.stock(1).await.counters.sold, site.stock(2).await.counters.sold), (1, 1));
+    site.finish(&[&api, &worker]).await;
+}
+
 /// Pay, cancel and the end of the hold, all at the same instant, a thousand times: each order ends exactly once (the books
 /// check it order by order), and whoever was told how was told the truth.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -6,6 +6,7 @@ use flash_tests::crowd::crowd;
 use flash_tests::site::{Site, ticket};
 use flash_tests::wire::Connection;
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_same_purchase_a_hundred_times_in_parallel_is_one_reservation() {
@@ -103,4 +104,37 @@ async fn keys_in_the_header_are_keys() {
     assert_ne!(without.json()["orderId"], first.json()["orderId"], "no key: a purchase of its own");
     assert_eq!(site.stock(1).await.counters.held, 2);
     site.finish(&[&daemon]).await;
+}
+
+/// One daemon sells a unit that has come back while another one still says "sold out" from memory: who has won hears the same
+/// there, however soon they ask.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_win_of_a_moment_ago_is_known_where_sold_out_is_said_from_memory() {
+    let site = Site::open(Own::default(), &[ticket(1, 1)]).await;
+    let (a, b) = (site.daemon("all").await, site.daemon("api").await);
+    // They want two, so that the unit is never theirs, and keep the latch of b renewed.
+    let mut crowd = site.buyer(&[&b]);
+    let crowd = tokio::spawn(async move {
+        for user in 10_000.. {
+            let _ = crowd.buy(&Purchase { quantity: 2, ..Purchase::new(user, 1, "two") }).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    });
+    let (mut seller, mut other, mut cashier) = (site.buyer(&[&a]), site.buyer(&[&b]), site.cashier(&[&a]));
+    for user in 1..=15 {
+        let purchase = Purchase::new(user, 1, "one");
+        let won = loop {
+            if let Said::Won(told) = seller.buy(&purchase).await {
+                break told;
+            }
+        };
+        let again = other.buy(&purchase).await.won();
+        assert_eq!((again.order_id, again.replayed), (won.order_id, true), "round {user}");
+        // Until a has no latch of its own.
+        tokio::time::sleep(Duration::from_millis(120)).await;
+        let _ = cashier.cancel(won.order_id, Some(user)).await;
+    }
+    crowd.abort();
+    let _ = crowd.await;
+    site.finish(&[&a, &b]).await;
 }

@@ -275,6 +275,12 @@ async fn a_stop_is_when_nothing_can_be_decided() {
     site.stack.redis().restart().await.unwrap();
     site.rebuild().await;
     daemon.ready().await;
+    // It is over when it is over, not when the next buyer comes.
+    eventually("the stop to end", || async {
+        let page = Exposition::of(&daemon).await;
+        page.get("flash_selling_stopped_seconds") < 0.001 && page.get("flash_stopped_skus") < 0.5
+    })
+    .await;
     eventually("selling to go on", || async {
         site.buyer(&[&daemon]).buy(&Purchase::new(42, 1, "k")).await.word() == "WON"
     })

@@ -4,7 +4,7 @@ use flash_core::event::{Body, Event, Order};
 use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
 use flash_core::sale::Sku;
 use flash_core::snowflake::{SNOWFLAKE_ZERO_MS, partition_of};
-use flash_tests::backends::Own;
+use flash_tests::backends::{Broker, Own};
 use flash_tests::books::Exceptions;
 use flash_tests::buyer::Purchase;
 use flash_tests::cashier::{PRICE, Settled};
@@ -193,4 +193,27 @@ async fn what_does_not_count_and_what_disagrees_is_named() {
     // The invented hold has taken the sequence number of no event, and the letter waits.
     let exceptions = Exceptions { orphans_max: 1, dead_letters: 1, rebuilt: true };
     site.finish_except(&[&daemon], exceptions).await;
+}
+
+/// A broker that is frozen costs a few seconds once, not for each thing that is asked of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_frozen_log_is_said_and_the_others_explain_the_ticket() {
+    let site = Site::open(Own { kafka: Some(Broker::Memory), ..Own::default() }, &[ticket(1, 20)]).await;
+    let daemon = site.daemon("all").await;
+    let told = site.buyer(&[&daemon]).insist(&Purchase::new(1, 1, "k")).await.won();
+    why(&site, told.order_id, "reserved").await;
+    site.stack.kafka().pause().unwrap();
+    let asked = std::time::Instant::now();
+    let said = site.flashctl(&["why", &told.order_id.to_string(), "-o", "json"]).await;
+    let took = asked.elapsed();
+    let doctor = site.flashctl(&["doctor", "-o", "json"]).await;
+    site.stack.kafka().resume().unwrap();
+    assert_eq!((said.exit, said.json()["verdict"]["kind"].as_str()), (4, Some("reserved")), "{said:?}");
+    let silent: Vec<_> = said.json()["notAsked"].as_array().unwrap().clone();
+    assert_eq!(silent.len(), 3, "log, dead letters and epochs: {silent:?}");
+    assert!(silent.iter().all(|part| part["reason"] == "not readable (timed out after 5 s)"), "{silent:?}");
+    assert!(took.as_secs() < 15, "three parts of one silent server took {took:?}");
+    assert_ne!(doctor.exit, 0, "{doctor:?}");
+    daemon.ready().await;
+    site.finish(&[&daemon]).await;
 }

@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flash_witness::{Gate, Log, Terms, View, Violation, WitnessError, gate, judge, log::Record, read_log, view};
+use flash_witness::{
+    Gate, Log, Terms, Testimonies, View, Violation, WitnessError, gate, judge, log::Record, read_log, view,
+};
 use tokio::{task::JoinSet, time::sleep};
 
 use super::{
@@ -81,10 +83,11 @@ impl Places {
 
     /// Reads everything and compares it with what was told.
     pub(super) async fn read(&self) -> Result<Testimony, WitnessError> {
-        let records = read_log::read(&self.brokers, &self.topic).await?;
         let pool = view::connect(&self.view).await?;
         let view = view::read(&pool, &self.topic).await;
         pool.close().await;
+        // The log after MySQL: then it has everything that MySQL can have.
+        let records = read_log::read(&self.brokers, &self.topic).await?;
         Ok(Testimony { log: Log::from_records(&records), records, view: view?, gate: self.gate().await? })
     }
 }
@@ -99,7 +102,16 @@ pub(super) struct Testimony {
 
 impl Testimony {
     pub(super) fn judge(&self, book: &Book, sold_out: bool) -> Vec<Violation> {
-        judge(&book.list(), &self.log, &self.view, &self.gate, Terms { sold_out })
+        let applied = Log::until(&self.records, &self.view.applied);
+        let told = book.list();
+        let all = Testimonies {
+            told: &told,
+            log: &self.log,
+            applied: applied.as_ref().unwrap_or(&self.log),
+            view: &self.view,
+            gate: Some(&self.gate),
+        };
+        judge(all, &Terms { sold_out, due: self.log.ends.clone(), ..Terms::default() })
     }
 }
 

@@ -114,7 +114,8 @@ pub(super) async fn run(
         prefix: format!("{namespace}:"),
     };
     let mut violations = Vec::new();
-    let mut stuck = |text: String| violations.push(Violation { kind: Broken::Stuck, order_id: None, text });
+    let mut stuck =
+        |text: String| violations.push(Violation { kind: Broken::Stuck, order_id: None, user_id: None, text });
     if !sells_again {
         stuck(format!("nothing was sold for {} s after the last fault", SELLS_AGAIN_WITHIN.as_secs()));
     }

@@ -11,13 +11,12 @@ use std::{
 
 use flash_loadgen::{EndReason, Finished, OpenLoop, Phase, Plan, Schedule, SkuShare};
 use flash_naive::{Kind, Shop, Stores};
-use flash_stack::{Process, ProcessSpec, free_port};
+use flash_stack::{Process, ProcessSpec};
 use serde::{Deserialize, Serialize};
 
 use super::{WARM_UP_SKU, WARM_UP_UNITS, figures::Figures};
 use crate::{
     commands::loadtest,
-    http,
     interrupt::Interrupt,
     report::Failure,
     site::{DaemonOptions, Site, config_of},
@@ -156,21 +155,19 @@ impl Contest {
     }
 
     async fn start_naive(&self, kind: Kind, sku_id: u64) -> Result<(Process, String), Failure> {
-        let port = free_port()?.to_string();
         let skus = [(sku_id, self.tickets), (WARM_UP_SKU, WARM_UP_UNITS)];
-        let mut words = vec!["--kind".to_owned(), kind.name().to_owned(), "--port".to_owned(), port.clone()];
+        // It takes a port that is free and says which: nobody else can take it in between.
+        let mut words = vec!["--kind".to_owned(), kind.name().to_owned(), "--port".to_owned(), "0".to_owned()];
         words.extend(skus.iter().flat_map(|(id, units)| ["--sku".to_owned(), format!("{id}={units}")]));
         let mut spec = ProcessSpec::new("flash-naive", &self.naive).args(words);
         for (name, value) in self.site.env_map() {
             spec = spec.env(name, value);
         }
         let process = Process::spawn(spec.logs_to_file(self.site.stack().dir().join("flash-naive.log")))?;
-        let address = format!("127.0.0.1:{port}");
         let started = Instant::now();
         loop {
-            // It listens before its tables are there, and answers when they are.
-            let answer = tokio::time::timeout(LISTENS_WITHIN, http::get(&address, "/health")).await;
-            if matches!(answer, Ok(Ok((200, _)))) {
+            // It says so when its tables are there.
+            if let Some(address) = process.last_lines().iter().find_map(|line| address_in(line)) {
                 return Ok((process, address));
             }
             if process.exit().is_some() || started.elapsed() > LISTENS_WITHIN {
@@ -203,6 +200,12 @@ impl Contest {
         let title = format!("the same buyers at {}", plan.target);
         loadtest::watch(start(plan).await?, title, false, &self.terminal, interrupt).await
     }
+}
+
+/// The address in what a naive server says when it is ready.
+fn address_in(line: &str) -> Option<String> {
+    let (_, address) = line.split_once(" sells on http://")?;
+    Some(address.trim().to_owned())
 }
 
 /// Seeds of a round's warm-up and of its load, by the SKU of the round: the same for every server, and never twice, for a key
@@ -252,6 +255,12 @@ async fn quietly(plan: Plan, interrupt: &mut Interrupt) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+
+    #[test]
+    fn a_naive_server_says_where_it_is() {
+        assert_eq!(super::address_in("mysql sells on http://127.0.0.1:4711").unwrap(), "127.0.0.1:4711");
+        assert_eq!(super::address_in("error: cannot sell"), None);
+    }
 
     #[test]
     fn nobody_comes_twice() {

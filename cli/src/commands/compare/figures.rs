@@ -44,6 +44,8 @@ pub(crate) struct Figures {
     pub(crate) broken: Vec<String>,
     /// flashd only: the verdict is clean, not merely open. For a naive server there is no such claim.
     pub(crate) clean: Option<bool>,
+    /// The generator fell behind its own schedule: the figures of speed may not be believed.
+    pub(crate) invalid: bool,
     /// What must be known to read these figures.
     pub(crate) remarks: Vec<String>,
 }
@@ -97,6 +99,7 @@ impl Figures {
             errors: run.latency.errors.count,
             refusals: run.latency.refusals.count,
             never_served: run.arrivals.never_started,
+            invalid: run.validity.generator_behind,
             remarks: run.validity.reasons.clone(),
             ..Self::default()
         }
@@ -149,7 +152,7 @@ mod tests {
         let verdict = Verdict {
             outcome: Outcome::Broken,
             settled: true,
-            counts: [(Kind::Oversold, 3), (Kind::Stuck, 1)].into(),
+            counts: [(Kind::Oversold, Some(3)), (Kind::Stuck, Some(1))].into(),
             ..Verdict::default()
         };
         let figures = Figures::of_flashd(&finished, 1, &verdict);

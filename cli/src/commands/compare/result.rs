@@ -31,6 +31,8 @@ pub(crate) struct CompareReport {
     pub(crate) tickets: u64,
     /// It was ended before every server had its turn.
     pub(crate) ended_early: bool,
+    /// Turns whose generator fell behind its own schedule: their speed may not be believed.
+    pub(crate) invalid_turns: u64,
     /// On what it ran.
     pub(crate) host: Host,
     /// Every turn, in the order in which they came.
@@ -64,21 +66,48 @@ impl CompareReport {
             seed,
             tickets: u64::from(contest.tickets),
             ended_early: false,
+            invalid_turns: 0,
             host,
             turns: Vec::new(),
         })
     }
 
-    /// What the table shows of a server: the round with the median rate, but the worst of all rounds where a promise is at
-    /// stake. `None` if it had no turn.
+    /// One more turn.
+    pub(super) fn add(&mut self, turn: Turn) {
+        self.ended_early |= turn.stopped;
+        self.invalid_turns += u64::from(turn.figures.invalid);
+        self.turns.push(turn);
+    }
+
+    /// A server's turns.
+    pub(crate) fn of(&self, server: Contestant) -> impl Iterator<Item = &Turn> {
+        self.turns.iter().filter(move |turn| turn.server == server)
+    }
+
+    /// What the table shows of a server: the round with the median rate – of those that are valid, if there are any – but the
+    /// worst of all rounds where a promise is at stake, and what is to be said about any of them. `None` if it had no turn.
     pub(crate) fn shown(&self, server: Contestant) -> Option<Figures> {
-        let mut all: Vec<&Figures> =
-            self.turns.iter().filter(|turn| turn.server == server).map(|turn| &turn.figures).collect();
-        all.sort_by(|a, b| a.accepted_per_s.total_cmp(&b.accepted_per_s));
+        let all: Vec<&Figures> = self.of(server).map(|turn| &turn.figures).collect();
+        let some_are_valid = all.iter().any(|figures| !figures.invalid);
+        let mut usable: Vec<&Figures> =
+            all.iter().filter(|figures| !(some_are_valid && figures.invalid)).copied().collect();
+        usable.sort_by(|a, b| a.accepted_per_s.total_cmp(&b.accepted_per_s));
         let worst = |of: fn(&Figures) -> u64| all.iter().map(|figures| of(figures)).max().unwrap_or(0);
-        let mut shown = (*all.get(all.len().checked_sub(1)? / 2)?).clone();
+        let mut shown = (*usable.get(usable.len().checked_sub(1)? / 2)?).clone();
         (shown.oversold, shown.lost) = (worst(|figures| figures.oversold), worst(|figures| figures.lost));
+        shown.invalid = !some_are_valid;
+        shown.remarks = self.remarks(server);
         Some(shown)
+    }
+
+    /// Remarks about all turns of a server, with their rounds if there are several.
+    fn remarks(&self, server: Contestant) -> Vec<String> {
+        let is_one = self.of(server).count() == 1;
+        let of_turn = |turn: &Turn| {
+            let round = if is_one { String::new() } else { format!("round {}: ", turn.round) };
+            turn.figures.remarks.iter().map(|remark| format!("{round}{remark}")).collect::<Vec<_>>()
+        };
+        self.of(server).flat_map(of_turn).collect()
     }
 
     /// The same against the first naive server.
@@ -96,10 +125,11 @@ impl CompareReport {
 
     /// Turns of flashd.
     pub(crate) fn of_flashd(&self) -> impl Iterator<Item = &Figures> {
-        self.turns.iter().filter(|turn| turn.server == Contestant::Flashd).map(|turn| &turn.figures)
+        self.of(Contestant::Flashd).map(|turn| &turn.figures)
     }
 
-    /// A naive server may do what it does. flashd may not; and what could not be judged is no success.
+    /// A naive server may do what it does. flashd may not; and what could not be judged is no success. Invalid turns change
+    /// nothing here: what was told is judged all the same, only the speed is unknown.
     pub(crate) fn exit(&self) -> Exit {
         if self.of_flashd().any(|figures| !figures.broken.is_empty()) {
             Exit::Found

@@ -65,6 +65,12 @@ pub(crate) fn rows(report: &CompareReport) -> Vec<Vec<String>> {
         let cells = columns.iter().map(|(_, figures)| cell(figures, &report.relative(figures)));
         rows.push(std::iter::once(name.to_owned()).chain(cells).collect());
     }
+    let invalid = |server: Contestant| {
+        let invalid = report.of(server).filter(|turn| turn.figures.invalid).count();
+        format!("{invalid} of {}", report.of(server).count())
+    };
+    let cells = columns.iter().map(|(server, _)| invalid(*server));
+    rows.push(std::iter::once("INVALID turns".to_owned()).chain(cells).collect());
     rows
 }
 
@@ -103,7 +109,12 @@ pub(crate) fn headline(report: &CompareReport) -> String {
         "what flashd told could not be judged".to_owned()
     };
     let tickets = grouped(report.tickets);
-    format!("{flashd}; the first naive server gave away {} units more than the {tickets} there were", grouped(naive))
+    let invalid = match report.invalid_turns {
+        0 => String::new(),
+        turns => format!(" – INVALID in {turns} of {} turns: the generator fell behind", report.turns.len()),
+    };
+    let naive = grouped(naive);
+    format!("{flashd}; the first naive server gave away {naive} units more than the {tickets} there were{invalid}")
 }
 
 /// Everything that must be known to read the table.

@@ -4,9 +4,15 @@ use crate::{
     exit::Exit,
     http,
     live::{Sample, Told},
+    plain::harmless,
 };
 use flash_core::stats::Stats;
 use serde_json::{Value, json};
+
+/// What daemons take: the longest reason of a pause in characters, and a log filter.
+const REASON_MAX: usize = 200;
+const FILTER_MAX_BYTES: usize = 500;
+const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
 
 /// A command.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,15 +34,29 @@ impl Verb {
         }
     }
 
+    /// Why every daemon would refuse it: a plan must not promise what is then refused.
+    pub(super) fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Pause { why } => {
+                let fits = (1..=REASON_MAX).contains(&why.trim().chars().count()) && !why.chars().any(char::is_control);
+                let words = format!("--why: must be 1 to {REASON_MAX} characters without control characters");
+                if fits { Ok(()) } else { Err(words) }
+            }
+            Self::LogFilter { filter } => check_filter(filter),
+            Self::Resume | Self::Drain { .. } => Ok(()),
+        }
+    }
+
     /// What it means for a daemon, in words.
     pub(super) fn means(&self) -> String {
-        match self {
+        let means = match self {
             Self::Pause { why } => format!("sells nothing until it is resumed: {why}"),
             Self::Resume => "is in service again".to_owned(),
             Self::Drain { exit: false } => "takes no more purchases, and is not ready until it is resumed".to_owned(),
             Self::Drain { exit: true } => "takes no more purchases, finishes what it has, and ends".to_owned(),
             Self::LogFilter { filter } => format!("logs {filter} until it ends"),
-        }
+        };
+        harmless(&means)
     }
 
     /// Method, path and body.
@@ -49,6 +69,36 @@ impl Verb {
             Self::LogFilter { filter } => ("PUT", "/control/log-filter", Some(json!({ "filter": filter }))),
         }
     }
+}
+
+/// As a daemon reads it: a misspelled level would be taken for the name of a module.
+fn check_filter(filter: &str) -> Result<(), String> {
+    if filter.is_empty() || filter.len() > FILTER_MAX_BYTES {
+        return Err(format!("FILTER: must have 1 to {FILTER_MAX_BYTES} characters, like info or info,flashd=debug"));
+    }
+    for part in filter.split(',').map(str::trim) {
+        let level = part.rsplit_once('=').map_or(part, |(_, level)| level.trim());
+        if !LEVELS.iter().any(|known| level.eq_ignore_ascii_case(known)) {
+            return Err(format!(
+                "FILTER: `{}` must be a level or MODULE=LEVEL; levels are {}",
+                harmless(part),
+                LEVELS.join(", ")
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Hosts to which the token would be sent though nobody here named them: a row in MySQL is no reason to trust a machine.
+pub(super) fn strangers(plan: &[Step], trusted: &[String]) -> Vec<String> {
+    let mut hosts: Vec<String> = Vec::new();
+    for step in plan.iter().filter(|step| step.about.is_ok()) {
+        let host = http::address_of(&step.url).map(|address| http::host_of(&address)).unwrap_or_default();
+        if !http::is_loopback(&host) && !trusted.contains(&host) && !hosts.contains(&host) {
+            hosts.push(host);
+        }
+    }
+    hosts
 }
 
 /// A daemon, and what is to become of it.
@@ -101,7 +151,7 @@ pub(super) fn plan(verb: &Verb, sample: &Sample) -> Vec<Step> {
 /// Role, node and standing in a few words.
 pub(super) fn describe(stats: &Stats) -> String {
     let node = stats.node.map_or_else(String::new, |node| format!(" node {node}"));
-    format!("{}{node}, {}", stats.role, super::view::standing(stats))
+    format!("{}{node}, {}", harmless(&stats.role), super::view::standing(stats))
 }
 
 /// Tells them, one after the other.
@@ -178,6 +228,50 @@ mod tests {
         assert_eq!(about(Verb::Pause { why: "x".into() }), [Ok("all node 3, ready".to_owned()), idle, silent()]);
         let both = [Ok("all node 3, ready".to_owned()), Ok("worker, ready".to_owned()), silent()];
         assert_eq!(about(Verb::Drain { exit: false }), both);
+    }
+
+    #[test]
+    fn what_would_be_refused_is_not_planned_and_a_plan_commands_no_terminal() {
+        let pause = |why: &str| Verb::Pause { why: why.to_owned() };
+        let filter = |filter: &str| Verb::LogFilter { filter: filter.to_owned() };
+        for good in
+            [pause("clock"), pause(&"ä".repeat(200)), filter("info"), filter("INFO, flashd::lane=debug"), Verb::Resume]
+        {
+            assert_eq!(good.check(), Ok(()), "{good:?}");
+        }
+        for bad in [
+            pause(""),
+            pause(" "),
+            pause(&"ä".repeat(201)),
+            pause("a\u{1b}[2J"),
+            filter(""),
+            filter("debgu"),
+            filter("a=b"),
+        ] {
+            assert!(bad.check().is_err(), "{bad:?}");
+        }
+        assert_eq!(pause("a\u{1b}[2J").means(), "sells nothing until it is resumed: a\\u{1b}[2J");
+        let stats = Stats { role: "all\u{1b}[2J".into(), ready: true, ..Stats::default() };
+        assert_eq!(describe(&stats), "all\\u{1b}[2J, ready");
+    }
+
+    #[test]
+    fn the_token_goes_to_this_machine_and_to_hosts_that_were_named() {
+        let step = |url: &str, about| Step { url: url.to_owned(), about };
+        let told = || Ok("all, ready".to_owned());
+        let plan = [
+            step("http://127.0.0.1:1", told()),
+            step("http://[::1]:1", told()),
+            step("http://localhost:1", told()),
+            step("http://10.0.0.7:1", told()),
+            step("http://10.0.0.7:2", told()),
+            step("http://shop.example:1", told()),
+            step("http://127.0.0.1.example:1", told()),
+            step("http://10.0.0.9:1", Err(LeftOut::Silent("away".into()))),
+        ];
+        assert_eq!(strangers(&plan, &[]), ["10.0.0.7", "shop.example", "127.0.0.1.example"]);
+        let named = ["10.0.0.7".to_owned(), "127.0.0.1.example".to_owned()];
+        assert_eq!(strangers(&plan, &named), ["shop.example"]);
     }
 
     #[test]

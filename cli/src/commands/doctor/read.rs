@@ -19,6 +19,8 @@ use crate::http;
 
 /// How long a part may take to answer.
 const PATIENCE: Duration = Duration::from_secs(8);
+/// How long reading all dead letters may take.
+const LETTERS_PATIENCE: Duration = Duration::from_secs(15);
 /// Most SKUs whose stock is looked at.
 const SKUS_MAX: usize = 5_000;
 
@@ -75,8 +77,12 @@ fn skew(theirs_ms: u64, asked_ms: u64, answered_ms: u64) -> i64 {
 async fn within<T>(question: impl Future<Output = Result<T, MySqlError>>) -> Asked<T> {
     match tokio::time::timeout(PATIENCE, question).await {
         Ok(answer) => answer.map_err(|error| error.to_string()),
-        Err(_) => Err("no answer in time".to_owned()),
+        Err(_) => Err(silent(PATIENCE)),
     }
+}
+
+fn silent(within: Duration) -> String {
+    format!("no answer within {} s", within.as_secs())
 }
 
 async fn reach(config: &Config) -> Asked<Gate> {
@@ -117,7 +123,8 @@ async fn epoch(kafka: &KafkaSettings) -> Asked<Option<flash_core::epoch::EpochRe
 
 async fn letters(config: &Config) -> Asked<u64> {
     let desk = Desk::open(&ProjectorOptions { kafka: config.kafka.clone(), mysql: config.mysql.clone() });
-    let shelf = desk.letters(|_, _| false).await.map_err(|error| error.to_string())?;
+    let read = tokio::time::timeout(LETTERS_PATIENCE, desk.letters(|_, _| false)).await;
+    let shelf = read.map_err(|_| silent(LETTERS_PATIENCE))?.map_err(|error| error.to_string())?;
     Ok(shelf.counts.get(&LetterStatus::Waiting).copied().unwrap_or(0))
 }
 

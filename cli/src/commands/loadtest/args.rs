@@ -168,12 +168,18 @@ mod tests {
         assert!(matches!(&trace, Schedule::Trace(_)) && trace.arrivals_us(0) == [0, 500_000], "{trace:?}");
         assert!(parse(&["--replay", &at("absent")]).unwrap_err().contains("cannot read"));
         assert!(parse(&["--replay", &at("trace"), "--poisson"]).unwrap_err().contains("--poisson belongs"));
+        // A file that never ends is no scenario, no trace and no baseline.
+        assert!(parse(&["--scenario-file", "/dev/zero"]).unwrap_err().contains("longer than"));
+        assert!(parse(&["--replay", "/dev/zero"]).unwrap_err().contains("line 1 is longer than"));
+        let baseline = super::super::Baseline::read(std::path::Path::new("/dev/zero")).unwrap_err();
+        assert!(format!("{baseline:?}").contains("longer than"), "{baseline:?}");
         std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
     fn what_does_not_go_together_is_refused() {
-        let cases: [(&[&str], &str); 10] = [
+        let cases: [(&[&str], &str); 11] = [
+            (&["--rate", "5", "--sku", "1", "--sku", "1=4"], "SKU 1 is named twice"),
             (&["--stage", "30:5"], "DURATION:BUYERS"),
             (&["--timeout", "10"], "needs a unit"),
             (&["--rate", "5", "--users", "5"], "cannot be used with"),

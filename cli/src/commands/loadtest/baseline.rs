@@ -5,16 +5,18 @@
 //! median, in whichever run it wavers more. A run with too few slices to show that counts as wavering by a quarter. A percentile beyond
 //! which fewer than ten samples lie is not compared, nor are runs of another scenario or machine.
 
-use std::{fs, path::Path};
+use std::path::Path;
 
 use flash_loadgen::{EndReason, Host, Moment, Report, Spread};
 use serde::{Deserialize, Serialize};
 
 use super::metric::{self, Better, Metric, Unit};
-use crate::{exit::Exit, report::Failure};
+use crate::{exit::Exit, files::read_text, report::Failure};
 
 /// The bound where none was given, in per cent.
 const USUAL_BOUND_PERCENT: f64 = 10.0;
+/// Longest report that is read; the longest one that is written is far shorter.
+const BASELINE_BYTES_MAX: u64 = 64 << 20;
 /// Fewer slices than this say nothing about noise.
 const SLICES_MIN: usize = 4;
 /// What a figure without enough slices wavers by, in per cent.
@@ -92,7 +94,7 @@ impl Baseline {
             let error = error.context(format!("cannot use {} as a baseline", path.display()));
             Failure::new(Exit::Usage, error).hint("flashctl loadtest --save-baseline FILE writes one")
         };
-        let text = fs::read_to_string(path).map_err(|error| usage(error.into()))?;
+        let text = read_text(path, BASELINE_BYTES_MAX).map_err(usage)?;
         let baseline: Self = serde_json::from_str(&text).map_err(|error| usage(error.into()))?;
         match unusable(&baseline.run) {
             Some(reason) => Err(usage(anyhow::anyhow!("that run {reason}"))),

@@ -2,9 +2,12 @@
 //!
 //! Promises that no secret gets into a report: values of flags that look like one, and logins in URLs, are left out.
 
-use std::{collections::BTreeMap, env};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    env,
+};
 
-use crate::{http, verdict::Places};
+use crate::{http, live::discover::from_environment, verdict::Places};
 
 /// Flags whose value is nobody's business.
 const SECRET: [&str; 4] = ["password", "secret", "token", "key"];
@@ -18,9 +21,7 @@ pub(crate) async fn servers(places: Option<&Places>) -> BTreeMap<String, String>
         None => BTreeMap::new(),
     };
     versions.extend(env::var("FLASH_BROKER").ok().map(|broker| ("broker".to_owned(), broker)));
-    if let Ok(url) = env::var("FLASH_ADMIN_URL")
-        && let Some(version) = daemon(&url).await
-    {
+    if let Some(version) = daemons(&from_environment()).await {
         versions.insert("flashd".to_owned(), version);
     }
     versions.insert("flashctl".to_owned(), build());
@@ -33,8 +34,17 @@ fn build() -> String {
     format!("{}{kind}", env!("CARGO_PKG_VERSION"))
 }
 
+/// Versions of the daemons that answer, each once: usually all are of one.
+async fn daemons(admin: &[String]) -> Option<String> {
+    let mut versions = BTreeSet::new();
+    for url in admin {
+        versions.extend(daemon(url).await);
+    }
+    (!versions.is_empty()).then(|| versions.into_iter().collect::<Vec<_>>().join(", "))
+}
+
 async fn daemon(admin: &str) -> Option<String> {
-    let (status, body) = http::get(admin.strip_prefix("http://")?, "/stats").await.ok()?;
+    let (status, body) = http::get(&http::address_of(admin).ok()?, "/stats").await.ok()?;
     let stats: serde_json::Value = serde_json::from_str(&body).ok().filter(|_| status == 200)?;
     stats["build"].as_str().map(str::to_owned)
 }

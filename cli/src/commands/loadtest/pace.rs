@@ -3,7 +3,7 @@
 //! Owns the order of things: a scenario (built in, from a file, or the canonical one) is the beginning; a pace on the command line
 //! replaces the scenario's, and single habits of its buyers are replaced one by one.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{fs::File, io::BufReader, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use flash_loadgen::{
@@ -14,10 +14,13 @@ use serde::Serialize;
 
 use crate::{
     exit::Exit,
+    files::read_text,
     report::Failure,
     table::{self, Align},
 };
 
+/// Longest scenario file.
+const SCENARIO_BYTES_MAX: u64 = 1 << 20;
 /// How long a pace without a duration lasts.
 const DEFAULT_MS: u64 = 30_000;
 /// Connections of an open loop from the command line.
@@ -139,7 +142,10 @@ impl PaceArgs {
     fn open_loop(&self) -> Result<Option<OpenLoop>, Failure> {
         let connections = CONNECTIONS;
         if let Some(path) = &self.replay {
-            let trace = Trace::parse(&read(path)?).map_err(usage)?;
+            let told =
+                |error: std::io::Error| anyhow::Error::new(error).context(format!("cannot read {}", path.display()));
+            let file = File::open(path).map_err(|error| Failure::new(Exit::Usage, told(error)))?;
+            let trace = Trace::read(BufReader::new(file)).map_err(usage)?;
             return Ok(Some(OpenLoop { schedule: Schedule::Trace(trace), connections }));
         }
         if self.rates.is_empty() && self.at_once.is_none() {
@@ -157,7 +163,8 @@ impl PaceArgs {
     fn scenario(&self) -> Result<Plan, Failure> {
         if let Some(path) = &self.scenario_file {
             let name = path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.display().to_string());
-            return Ok(Scenario::parse(&name, &read(path)?).map_err(usage)?.plan);
+            let text = read_text(path, SCENARIO_BYTES_MAX).map_err(|error| Failure::new(Exit::Usage, error))?;
+            return Ok(Scenario::parse(&name, &text).map_err(usage)?.plan);
         }
         let name = self.scenario.as_deref().unwrap_or(CANONICAL);
         let scenario = Scenario::built_in(name);
@@ -235,11 +242,6 @@ pub(super) fn exported(name: &str) -> Result<&'static str, Failure> {
 
 fn usage(error: LoadError) -> Failure {
     Failure::new(Exit::Usage, error)
-}
-
-fn read(path: &PathBuf) -> Result<String, Failure> {
-    let told = |error| anyhow::Error::new(error).context(format!("cannot read {}", path.display()));
-    std::fs::read_to_string(path).map_err(|error| Failure::new(Exit::Usage, told(error)))
 }
 
 /// A phase as it is written: `5k`, `10s:5k`, `10s:0..5k`.

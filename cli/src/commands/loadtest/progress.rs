@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use flash_loadgen::Snapshot;
+use flash_loadgen::{Pacing, Snapshot};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::summary::micros;
@@ -44,7 +44,7 @@ impl Progress {
             told_tenth: None,
             told_at: now,
             previous: (now, Snapshot::default()),
-            rate: String::new(),
+            rate: "– requests/s".to_owned(),
         }
     }
 
@@ -52,14 +52,14 @@ impl Progress {
     pub(super) fn load(&mut self, now: &Snapshot) {
         self.measure(now);
         let message = format!(
-            "{} buyers · {} accepted · {} sold out · {} refused · {} errors · {} · p99 win {}",
-            grouped(now.buyers),
+            "{} · {} accepted · {} sold out · {} refused · {} errors · {} · p99 win {}",
+            who_came(now),
             grouped(now.wins),
             grouped(now.sold_out),
             grouped(now.refusals),
             grouped(now.errors),
             self.rate,
-            micros(now.win_p99_us),
+            if now.wins == 0 { "–".to_owned() } else { micros(now.win_p99_us) },
         );
         let seconds = format!("{:>4.1} s ", now.elapsed_ms.min(now.duration_ms) as f64 / 1_000.0);
         self.show(now.elapsed_ms, now.duration_ms, &(seconds + &message));
@@ -88,15 +88,15 @@ impl Progress {
         }
     }
 
-    /// The rate over the last half second or more.
+    /// The rate over the last half second or more; a dash as long as there was none.
     fn measure(&mut self, now: &Snapshot) {
         let (at, before) = &self.previous;
         let seconds = at.elapsed().as_secs_f64();
-        if seconds < 0.5 && !self.rate.is_empty() {
+        if seconds < 0.5 {
             return;
         }
         let requests = now.requests.saturating_sub(before.requests);
-        self.rate = format!("{:.0} requests/s", requests as f64 / seconds.max(0.001));
+        self.rate = format!("{:.0} requests/s", requests as f64 / seconds);
         self.previous = (Instant::now(), *now);
     }
 
@@ -112,5 +112,25 @@ impl Progress {
             (self.told_tenth, self.told_at) = (Some(tenth), Instant::now());
             self.terminal.talk(message);
         }
+    }
+}
+
+/// In a closed loop the users there are. In an open one nobody stays: those who came, of those whose time has come.
+fn who_came(now: &Snapshot) -> String {
+    match now.pacing {
+        Pacing::Closed => format!("{} users", grouped(now.buyers)),
+        Pacing::Open => format!("{} of {} due came", grouped(now.served), grouped(now.due)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_open_loop_tells_who_came_and_not_who_is_waiting() {
+        let now = Snapshot { pacing: Pacing::Open, buyers: 0, served: 990, due: 1_000, ..Snapshot::default() };
+        assert_eq!(who_came(&now), "990 of 1,000 due came");
+        assert_eq!(who_came(&Snapshot { pacing: Pacing::Closed, buyers: 7, ..now }), "7 users");
     }
 }

@@ -15,7 +15,7 @@ use crate::{
     report::Failure,
     report_page,
     terminal::Terminal,
-    verdict::{Basis, Outcome, Verdict},
+    verdict::{Outcome, Verdict},
 };
 
 /// Version of the JSON that `-o json` and `--report` give; its schema is docs/reports/loadtest.schema.json.
@@ -61,12 +61,13 @@ impl LoadtestReport {
     /// The exit code that belongs to this result; a finding outranks an interruption. `regression_fails`: being worse than the
     /// baseline is a finding.
     pub(crate) fn exit(&self, regression_fails: bool) -> Exit {
-        let (mut found, mut open) = (false, false);
+        let (mut found, mut open, mut unreachable) = (false, false, false);
         let mut interrupted = self.run.ended == EndReason::Stopped;
         if let Some(verdict) = &self.verdict {
             found |= verdict.is_breach();
             interrupted |= !verdict.settled;
-            open |= verdict.outcome == Outcome::Open && verdict.basis == Basis::Witnessed;
+            open |= verdict.outcome == Outcome::Open;
+            unreachable |= verdict.outcome == Outcome::NotJudged;
         }
         // Without a verdict the engine still knows when a key got two answers.
         found |= self.run.replays.conflicting > 0;
@@ -76,6 +77,8 @@ impl LoadtestReport {
         found |= regression_fails && self.comparison.as_ref().is_some_and(Comparison::is_regression);
         if found {
             Exit::Found
+        } else if unreachable {
+            Exit::Unreachable
         } else if interrupted {
             Exit::Interrupted
         } else if open {
@@ -122,11 +125,11 @@ fn write(path: &Path, text: &str) -> Result<(), Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::Kind;
+    use crate::verdict::{Basis, Kind};
 
     fn report(count: u64, outcome: Outcome) -> LoadtestReport {
         let verdict =
-            Verdict { outcome, settled: true, counts: [(Kind::Oversold, count)].into(), ..Verdict::default() };
+            Verdict { outcome, settled: true, counts: [(Kind::Oversold, Some(count))].into(), ..Verdict::default() };
         LoadtestReport::new(Some(verdict), Report::default())
     }
 
@@ -140,6 +143,12 @@ mod tests {
         broken.run.ended = EndReason::Stopped;
         assert_eq!(broken.exit(true), Exit::Found);
         assert_eq!(report(0, Outcome::Open).exit(true), Exit::Failed, "what could not be judged is no success");
+        let mut told_alone = report(0, Outcome::Open);
+        told_alone.verdict.as_mut().unwrap().basis = Basis::ToldAlone;
+        assert_eq!(told_alone.exit(true), Exit::Failed, "nor is it if only what was told was asked");
+        let mut unreachable = report(0, Outcome::NotJudged);
+        unreachable.run.ended = EndReason::Stopped;
+        assert_eq!(unreachable.exit(true), Exit::Unreachable);
     }
 
     #[test]

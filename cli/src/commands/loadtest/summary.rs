@@ -4,7 +4,7 @@ mod judged;
 
 use std::fmt::Write as _;
 
-use flash_loadgen::{EndReason, Latency, Pacing, Report};
+use flash_loadgen::{EndReason, Latency, Pacing, Report, Settled};
 
 use super::LoadtestReport;
 use crate::table::grouped;
@@ -24,29 +24,13 @@ pub(super) fn text(report: &LoadtestReport) -> String {
 }
 
 fn write_measured(text: &mut String, run: &Report) -> std::fmt::Result {
-    let throughput = &run.throughput;
-    let stock_s = throughput.stock_lasted_ms as f64 / 1_000.0;
     writeln!(text, "\nTHROUGHPUT ({}, {})", run.pacing.name(), why_ended(run.ended))?;
     if !run.schedule.is_empty() {
         let name = if run.scenario.is_empty() { String::new() } else { format!("{}: ", run.scenario) };
         writeln!(text, "  {name}{}", run.schedule)?;
     }
-    if run.pacing == Pacing::Open {
-        let arrivals = &run.arrivals;
-        let counts = [arrivals.planned, arrivals.due, arrivals.started, arrivals.never_started].map(grouped);
-        let [planned, due, started, never] = counts;
-        writeln!(text, "  arrivals  {planned:>10} planned · {due} due · {started} begun · {never} never served")?;
-    }
-    writeln!(
-        text,
-        "  accepted  {:>10}/s over the {stock_s:.2} s that stock lasted",
-        rounded(throughput.accepted_per_s)
-    )?;
-    if throughput.sold_out {
-        writeln!(text, "  sold out  {:>10}/s after that", rounded(throughput.sold_out_per_s))?;
-    }
-    let duration_s = run.duration_ms as f64 / 1_000.0;
-    writeln!(text, "  requests  {:>10}/s over {duration_s:.2} s", rounded(throughput.requests_per_s))?;
+    write_arrivals(text, run)?;
+    write_rates(text, run)?;
 
     let from = if run.pacing == Pacing::Open { "FROM THE INTENDED START" } else { "AS ASKED" };
     let heading = format!("LATENCY {from}");
@@ -63,8 +47,51 @@ fn write_measured(text: &mut String, run: &Report) -> std::fmt::Result {
     rows.iter().filter(|(_, latency)| latency.count > 0).try_for_each(|(name, row)| write_latency(text, name, row))
 }
 
+/// What became of the schedule, and who else came: nobody of them stands in it.
+fn write_arrivals(text: &mut String, run: &Report) -> std::fmt::Result {
+    if run.pacing != Pacing::Open {
+        return Ok(());
+    }
+    let arrivals = &run.arrivals;
+    let [planned, due, begun, never] =
+        [arrivals.planned, arrivals.due, arrivals.begun, arrivals.never_started].map(grouped);
+    writeln!(text, "  arrivals  {planned:>10} planned · {due} due · {begun} begun · {never} never served")?;
+    let more = arrivals.started.saturating_sub(arrivals.begun);
+    if more == 0 {
+        return Ok(());
+    }
+    let second = run.behaviour.second_attempts;
+    let keys = more.saturating_sub(second);
+    let [more, second, keys] = [more, second, keys].map(grouped);
+    writeln!(
+        text,
+        "  besides   {more:>10} purchases beyond the schedule: {second} second attempts · {keys} further keys of bots"
+    )
+}
+
+fn write_rates(text: &mut String, run: &Report) -> std::fmt::Result {
+    let throughput = &run.throughput;
+    let seconds = |ms: u64| format!("{:.2} s", ms as f64 / 1_000.0);
+    if run.wins == 0 {
+        writeln!(text, "  accepted  {:>10}", "none")?;
+    } else {
+        let (rate, stock) = (rounded(throughput.accepted_per_s), seconds(throughput.stock_lasted_ms));
+        let back = match throughput.came_back {
+            0 => String::new(),
+            back => format!(", {} of them from stock that came back", grouped(back)),
+        };
+        writeln!(text, "  accepted  {rate:>10}/s over the {stock} with stock{back}")?;
+    }
+    if let Some(after_ms) = throughput.sold_out_after_ms {
+        let rate = rounded(throughput.sold_out_per_s);
+        writeln!(text, "  sold out  {rate:>10}/s without stock · for the first time after {}", seconds(after_ms))?;
+    }
+    writeln!(text, "  requests  {:>10}/s over {}", rounded(throughput.requests_per_s), seconds(run.duration_ms))
+}
+
 fn write_counts(text: &mut String, run: &Report) -> std::fmt::Result {
-    let usual = ["WON", "SOLD_OUT"];
+    // Told elsewhere.
+    let usual = ["WON", "SOLD_OUT", "REPEATED_WIN"];
     let others: Vec<String> = run
         .outcomes
         .iter()
@@ -78,23 +105,31 @@ fn write_counts(text: &mut String, run: &Report) -> std::fmt::Result {
         writeln!(text, "OUTCOME UNKNOWN      still {open} · refused in the end {refused}")?;
     }
     let replays = &run.replays;
-    let (sent, same, unclear) = (grouped(replays.sent), grouped(replays.same), grouped(replays.unclear));
+    let counts = [replays.sent, replays.same, replays.conflicting, replays.unclear];
+    let [sent, same, other, unclear] = counts.map(grouped);
+    let refused = grouped(run.behaviour.duplicates.saturating_sub(replays.sent));
     writeln!(
         text,
-        "REPEATED KEYS        {sent} · same answer {same} · another answer {} · unclear {unclear}",
-        replays.conflicting
+        "REPEATED KEYS        of wins {sent}: same answer {same} · another answer {other} · unclear {unclear} · of refusals {refused}"
     )?;
     let lines = &run.connections;
     let counts = [lines.opened, lines.failed, lines.closed_by_server, lines.lost].map(grouped);
     let [opened, failed, closed, lost] = counts;
     writeln!(text, "CONNECTIONS          opened {opened} · failed {failed} · closed by server {closed} · lost {lost}")?;
     let buyers = &run.behaviour;
-    if buyers.retries + buyers.second_attempts + buyers.paid.wanted + buyers.cancelled.wanted + buyers.bots > 0 {
-        let counts = [buyers.retries, buyers.second_attempts, buyers.paid.done, buyers.cancelled.done, buyers.bot_wins];
-        let [retries, second, paid, cancelled, bots] = counts.map(grouped);
+    let counts = [buyers.retries, buyers.given_up, buyers.second_attempts, buyers.second_attempts_won, buyers.bot_wins];
+    let [retries, given_up, second, second_won, bots] = counts.map(grouped);
+    writeln!(
+        text,
+        "BUYERS               retries {retries} · gave up {given_up} · second attempts {second}, won {second_won} · bots won {bots}"
+    )?;
+    if buyers.paid.wanted + buyers.cancelled.wanted + buyers.abandoned > 0 {
+        let of = |settled: &Settled| format!("{} of {}", grouped(settled.done), grouped(settled.wanted));
+        let (paid, cancelled) = (of(&buyers.paid), of(&buyers.cancelled));
         writeln!(
             text,
-            "BUYERS               retries {retries} · second attempts {second} · paid {paid} · cancelled {cancelled} · bots won {bots}"
+            "ORDERS               paid {paid} · cancelled {cancelled} · left alone {}",
+            grouped(buyers.abandoned)
         )?;
     }
     Ok(())
@@ -160,6 +195,11 @@ fn rounded(rate: f64) -> String {
     grouped(whole)
 }
 
+/// A point of a latency distribution; a dash where nothing was measured, which is not the same as 0.
+pub(crate) fn measured(of: &Latency, us: u64) -> String {
+    if of.count == 0 { "–".to_owned() } else { micros(us) }
+}
+
 /// A latency with three digits and a unit.
 pub(crate) fn micros(us: u64) -> String {
     match us {
@@ -177,5 +217,35 @@ mod tests {
     #[test]
     fn numbers_are_readable() {
         assert_eq!([7, 1_500, 25_000, 2_500_000].map(micros), ["7 µs", "1.50 ms", "25.0 ms", "2.50 s"]);
+    }
+
+    #[test]
+    fn who_came_beyond_the_schedule_is_told_apart() {
+        let mut run = Report { pacing: Pacing::Open, ..Report::default() };
+        (run.arrivals.planned, run.arrivals.due, run.arrivals.begun, run.arrivals.never_started) = (100, 90, 80, 10);
+        run.arrivals.started = 95;
+        (run.behaviour.second_attempts, run.behaviour.given_up, run.behaviour.duplicates) = (12, 3, 9);
+        (run.replays.sent, run.replays.same) = (4, 4);
+        let text = LoadtestReport::new(None, run).text();
+        for line in [
+            "100 planned · 90 due · 80 begun · 10 never served",
+            "15 purchases beyond the schedule: 12 second attempts · 3 further keys of bots",
+            "gave up 3",
+            "of wins 4: same answer 4 · another answer 0 · unclear 0 · of refusals 5",
+            "accepted        none",
+        ] {
+            assert!(text.contains(line), "{line}: {text}");
+        }
+    }
+
+    #[test]
+    fn stock_that_came_back_is_told() {
+        let mut run = Report { wins: 140, ..Report::default() };
+        run.throughput.came_back = 40;
+        run.throughput.stock_lasted_ms = 1_250;
+        (run.throughput.sold_out, run.throughput.sold_out_after_ms) = (true, Some(1_150));
+        let text = LoadtestReport::new(None, run).text();
+        assert!(text.contains("over the 1.25 s with stock, 40 of them from stock that came back"), "{text}");
+        assert!(text.contains("without stock · for the first time after 1.15 s"), "{text}");
     }
 }

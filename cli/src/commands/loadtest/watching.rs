@@ -9,7 +9,7 @@ mod view;
 use std::{process, time::Duration};
 
 use crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
-use flash_loadgen::{Finished, Run};
+use flash_loadgen::{Finished, Run, Snapshot};
 
 use super::{explain, progress::Progress};
 use crate::{
@@ -49,7 +49,7 @@ pub(crate) async fn watch(
     let mut stopping = false;
     while !load.is_finished() {
         let asked = tokio::select! {
-            _ = ticks.tick() => shown.tick(&load)?,
+            _ = ticks.tick() => shown.tick(&load, terminal),
             () = interrupt.requested(), if !stopping => 1,
         };
         if asked + u32::from(stopping) >= 2 {
@@ -63,7 +63,7 @@ pub(crate) async fn watch(
             shown.say_stopping();
         }
     }
-    shown.tick(&load)?;
+    shown.tick(&load, terminal);
     shown.done();
     // The threads have ended: joining merges their books, which is work for a thread that may block.
     tokio::task::spawn_blocking(|| load.join()).await.map_err(Failure::from_error)?.map_err(explain)
@@ -71,20 +71,21 @@ pub(crate) async fn watch(
 
 impl Shown {
     /// Shows the present numbers. Says how often somebody pressed a key that asks for the end.
-    fn tick(&mut self, load: &Run) -> Result<u32, Failure> {
+    fn tick(&mut self, load: &Run, terminal: &Terminal) -> u32 {
         let now = load.snapshot();
-        match self {
+        let drawn = match self {
             Self::Lines(progress) => {
                 progress.load(&now);
-                Ok(0)
+                return 0;
             }
-            Self::Picture(picture) => {
-                let (screen, state) = picture.as_mut();
-                state.update(&now, load.stage_words(now.stage));
-                screen.draw(|frame| view::draw(state, frame)).map_err(Failure::from_error)?;
-                wishes_to_end().map_err(Failure::from_error)
-            }
-        }
+            Self::Picture(picture) => picture_of(picture, load, &now),
+        };
+        drawn.unwrap_or_else(|error| {
+            // The picture is talk. Without a terminal it ends; the run goes on, and so does its report.
+            *self = Self::Lines(Box::new(Progress::new(*terminal)));
+            terminal.talk(&format!("the live view has ended: {error}"));
+            0
+        })
     }
 
     fn say_stopping(&mut self) {
@@ -100,6 +101,13 @@ impl Shown {
             progress.done();
         }
     }
+}
+
+/// Draws the present numbers; how often the end was asked for.
+fn picture_of((screen, state): &mut (Screen, State), load: &Run, now: &Snapshot) -> std::io::Result<u32> {
+    state.update(now, load.stage_words(now.stage));
+    screen.draw(|frame| view::draw(state, frame))?;
+    wishes_to_end()
 }
 
 /// How often Ctrl-C or q is among the keys that were pressed. In raw mode Ctrl-C is a key and no signal.

@@ -3,19 +3,19 @@
 //! Looks once and changes nothing. What it says of Redis, Kafka and MySQL is what the daemons say of them; `flashctl doctor` asks
 //! them itself.
 
-mod judge;
 mod view;
 
 use std::time::Duration;
 
 use clap::Args;
 
-use self::judge::Level;
 use crate::{
     args::Output,
     exit::Exit,
     live::{
         discover::{Roster, WatchedArgs},
+        figures::Tracker,
+        judge::Level,
         poll::Poller,
     },
     report::Failure,
@@ -36,8 +36,8 @@ const SKUS_MAX: usize = 10_000;
 
 /// Whether everything is well: daemons, Redis, Kafka, MySQL, epoch, lag, rebuild, findings, stock.
 ///
-/// Exit code 0: all is well; 3: something was found – by the auditor, in the dead letters, or SKUs that could not be filled; 4: a
-/// part is down, or no daemon answers.
+/// Exit code 0: all is well, or as somebody ordered it; 3: something was found – by the auditor, in the dead letters, SKUs that
+/// could not be filled, or nothing can be bought because of a pause; 4: a part is down, or no daemon answers.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct StatusArgs {
@@ -49,14 +49,14 @@ pub(crate) struct StatusArgs {
 pub(crate) async fn command(args: StatusArgs, terminal: &Terminal) -> Result<Exit, Failure> {
     let roster = Roster::find(&args.watched).await?;
     let sample = Poller::new(roster, SKUS_MAX).look(PATIENCE).await;
-    let status = judge::judge(&sample);
+    let status = view::Status::of(&sample, Tracker::default().judged(&sample));
     match terminal.output() {
         Output::Text => view::text(&status, terminal)?,
         Output::Json => terminal.answer(&view::json(&status).to_string())?,
     }
-    Ok(match status.worst() {
-        Level::Ok => Exit::Ok,
-        Level::Found => Exit::Found,
+    Ok(match status.judgement.worst() {
+        Level::Ok | Level::Unknown | Level::Noted => Exit::Ok,
+        Level::Found | Level::Broken => Exit::Found,
         Level::Down => Exit::Unreachable,
     })
 }

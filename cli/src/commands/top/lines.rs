@@ -5,14 +5,13 @@ use crate::{
     exit::Exit,
     interrupt::Interrupt,
     live::{
-        Sample, Told,
+        Sample, Told, discover,
         figures::{Figures, Tracker},
         line,
         recording::Stopped,
         watch::{Replay, Watch},
     },
     report::Failure,
-    servers,
     terminal::Terminal,
 };
 
@@ -79,7 +78,8 @@ fn nobody(sample: &Sample) -> Failure {
         Told::Stats(_) => None,
     });
     let reasons = reasons.collect::<Vec<_>>().join("; ");
-    servers::unreachable(anyhow::anyhow!("{}", crate::plain::harmless(&reasons)).context("no daemon answers"))
+    let error = anyhow::anyhow!("{}", crate::plain::harmless(&reasons)).context("no daemon answers");
+    Failure::new(Exit::Unreachable, error).hint(discover::NOBODY_HINT)
 }
 
 /// Lines of what was. A sample that is damaged is told of and left out.

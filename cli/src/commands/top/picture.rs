@@ -33,7 +33,7 @@ pub(super) async fn live(
     print(samples, size, look, terminal)
 }
 
-/// As it was at the end of a recording.
+/// As it was at the end of a recording. A sample that is damaged is told of and left out.
 pub(super) fn replay(
     mut recording: Recording,
     size: (u16, u16),
@@ -41,8 +41,17 @@ pub(super) fn replay(
     terminal: &Terminal,
 ) -> Result<Exit, Failure> {
     let first = recording.len().saturating_sub(SAMPLES_MAX);
-    let samples = (first..recording.len()).map(|index| recording.read(index).map_err(Failure::from_error));
-    print(samples.collect::<Result<Vec<_>, _>>()?, size, look, terminal)
+    let mut samples = Vec::new();
+    for index in first..recording.len() {
+        match recording.read(index) {
+            Ok(sample) => samples.push(sample),
+            Err(error) => terminal.talk(&format!("{error:#}")),
+        }
+    }
+    if samples.is_empty() {
+        return Err(Failure::message("the end of the recording is damaged: there is no whole sample in it"));
+    }
+    print(samples, size, look, terminal)
 }
 
 fn print(samples: Vec<Sample>, size: (u16, u16), look: &Look, terminal: &Terminal) -> Result<Exit, Failure> {

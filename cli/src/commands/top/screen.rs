@@ -14,7 +14,7 @@ use crate::{
     },
     report::Failure,
     terminal::Terminal,
-    top::{self, Source, Theme, TopOptions},
+    top::{self, News, Source, Theme, TopOptions},
 };
 
 /// Samples that wait to be drawn; more are left out, as if they had not been taken.
@@ -28,18 +28,26 @@ pub(super) struct Look {
     pub(super) recording_to: Option<PathBuf>,
 }
 
-/// Shows what is. That recording ended is said afterwards, when there is a place to say it.
+/// Shows what is. That recording ended is shown, and said once more afterwards.
 pub(super) async fn live(mut watch: Watch, look: Look, terminal: &Terminal) -> Result<Exit, Failure> {
     let (sender, samples) = mpsc::sync_channel(WAITING_MAX);
     let stopped: Arc<Mutex<Option<Stopped>>> = Arc::default();
     let news = Arc::clone(&stopped);
     let feeder = tokio::spawn(async move {
+        // Unlike a sample it must not be lost, however busy the screen is.
+        let mut untold = None;
         loop {
             let sample = watch.next().await;
             if let Some(why) = watch.stopped() {
+                untold = Some(why.brief());
                 *news.lock().unwrap_or_else(PoisonError::into_inner) = Some(why);
             }
-            if let Err(mpsc::TrySendError::Disconnected(_)) = sender.try_send(sample) {
+            if let Some(why) = untold.take()
+                && let Err(mpsc::TrySendError::Full(_)) = sender.try_send(News::RecordingEnded(why.clone()))
+            {
+                untold = Some(why);
+            }
+            if let Err(mpsc::TrySendError::Disconnected(_)) = sender.try_send(News::Sample(sample)) {
                 return;
             }
         }

@@ -9,7 +9,7 @@ use flash_core::{
 };
 use flash_stores::{
     kafka::{
-        KafkaError, KafkaSettings, admin,
+        KafkaError, KafkaSettings,
         trace::{FoundRecord, LogLens, epoch_history},
     },
     mysql::{Db, MySqlError, offsets, orders, payments, trace},
@@ -19,11 +19,11 @@ use flash_stores::{
 use super::{
     facts::{Asked, Facts, GateFacts, LetterFacts, LogEntry, LogFacts, ViewFacts},
     progress::Progress,
-    sources::{Sources, of_mysql, of_redis},
+    sources::{ANSWERED_WITHIN, Sources, of_mysql, of_redis, within},
 };
 
 /// How long Kafka may be silent.
-const KAFKA_PATIENCE: Duration = Duration::from_secs(10);
+const KAFKA_PATIENCE: Duration = Duration::from_secs(5);
 /// Most records that are read through in search of one order.
 const SCAN_MAX: u64 = 2_000_000;
 /// A record may be stamped this much earlier than its order's id was drawn: clocks differ.
@@ -45,9 +45,8 @@ pub(super) struct Wish {
 pub(super) async fn facts(sources: &Sources, wish: Wish, progress: &Progress) -> Facts {
     let order_id = wish.order_id;
     let view = view(sources, order_id).await;
-    let log = log(sources, wish, &view, progress).await;
-    let letters = letters(sources, order_id).await;
-    let epochs = epochs(&sources.config.kafka).await;
+    let (log, letters, epochs) =
+        tokio::join!(log(sources, wish, &view, progress), letters(sources, order_id), epochs(sources));
     let mut facts = Facts { now_ms: now_ms(), order_id, gate: Ok(GateFacts::default()), view, log, letters, epochs };
     let sku_id = facts.sku_id().or(wish.sku_id);
     // Last: its holds live shortest, and everything older is in the others by now.
@@ -71,7 +70,7 @@ fn now_ms() -> u64 {
 async fn view(sources: &Sources, order_id: OrderId) -> Asked<ViewFacts> {
     let db = sources.db.as_ref().map_err(Clone::clone)?;
     let topic = sources.config.kafka.topic_events();
-    let mut view = read_view(db, &topic, order_id).await.map_err(|error| of_mysql(&error))?;
+    let mut view = within(ANSWERED_WITHIN, read_view(db, &topic, order_id), of_mysql).await?;
     view.currency = view.order.as_ref().and_then(|row| sources.currency(row.order.sku_id));
     Ok(view)
 }
@@ -95,10 +94,7 @@ async fn read_view(db: &Db, topic: &str, order_id: OrderId) -> Result<ViewFacts,
 
 async fn log(sources: &Sources, wish: Wish, view: &Asked<ViewFacts>, progress: &Progress) -> Asked<LogFacts> {
     let kafka = sources.config.kafka.clone();
-    let topic = kafka.topic_events();
-    let described = admin::describe(&kafka, std::slice::from_ref(&topic)).await.map_err(|error| error.to_string())?;
-    let found = described.first().ok_or_else(|| format!("the topic {topic} does not exist"))?;
-    let count = u32::try_from(found.partitions).unwrap_or(1);
+    let count = u32::try_from(sources.kafka.clone()?).unwrap_or(1);
     let partition = i32::try_from(partition_of(wish.order_id.get(), count)).unwrap_or(0);
     let (view, progress) = (view.as_ref().ok().cloned(), progress.clone());
     let read = move || read_log(&kafka, partition, wish, view.as_ref(), &progress);
@@ -160,7 +156,8 @@ fn entry(record: &FoundRecord) -> LogEntry {
 }
 
 async fn letters(sources: &Sources, order_id: OrderId) -> Asked<Vec<LetterFacts>> {
-    let shelf = sources.desk.letters(|_, _| true).await.map_err(|error| error.to_string())?;
+    sources.kafka.as_ref().map_err(Clone::clone)?;
+    let shelf = within(ANSWERED_WITHIN, sources.desk.letters(|_, _| true), ToString::to_string).await?;
     let id = order_id.to_string();
     let names = |payload: Option<Vec<u8>>| {
         payload.is_some_and(|payload| payload.windows(id.len()).any(|window| window == id.as_bytes()))
@@ -176,8 +173,9 @@ async fn letters(sources: &Sources, order_id: OrderId) -> Asked<Vec<LetterFacts>
     Ok(told.collect())
 }
 
-async fn epochs(kafka: &KafkaSettings) -> Asked<Vec<flash_core::epoch::EpochRecord>> {
-    let kafka = kafka.clone();
+async fn epochs(sources: &Sources) -> Asked<Vec<flash_core::epoch::EpochRecord>> {
+    sources.kafka.as_ref().map_err(Clone::clone)?;
+    let kafka = sources.config.kafka.clone();
     let read = tokio::task::spawn_blocking(move || epoch_history(&kafka, KAFKA_PATIENCE)).await;
     let (records, _) = read.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
     Ok(records.into_iter().map(|(_, record)| record).collect())

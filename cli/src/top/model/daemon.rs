@@ -6,6 +6,7 @@ use super::{
     flow::{Counters, Flow},
     totals::Totals,
 };
+use crate::live::judge::Known;
 
 /// One daemon that is watched.
 #[derive(Debug, Clone, Default)]
@@ -52,6 +53,15 @@ impl Daemon {
         self.url.trim_start_matches("http://").trim_end_matches('/')
     }
 
+    /// As a judge wants to know it.
+    pub(crate) fn known(&self) -> Known<'_> {
+        let told = match (&self.failed, &self.last) {
+            (None, Some(stats)) => Ok(stats),
+            (failed, _) => Err(failed.as_deref().unwrap_or("not asked yet")),
+        };
+        Known { name: self.name().into(), told }
+    }
+
     /// It did not answer. Keeps what it told last. True if it did answer before.
     pub(crate) fn fail(&mut self, at_ms: u64, reason: &str) -> bool {
         let is_new = self.failed.is_none();
@@ -77,7 +87,8 @@ impl Daemon {
                 totals.add(&stats, &Stats::default());
             } else {
                 totals.add(&stats, last);
-                let span_ms = stats.at_ms.saturating_sub(last.at_ms);
+                // Its uptime: a wall clock may be set while a sale goes on.
+                let span_ms = stats.uptime_ms.saturating_sub(last.uptime_ms);
                 self.flow = counters.since(&self.counters, span_ms);
                 self.cpu = match (stats.process.cpu_ms, last.process.cpu_ms) {
                     (Some(now), Some(then)) if span_ms > 0 => {

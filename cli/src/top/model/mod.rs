@@ -19,7 +19,7 @@ pub(crate) use totals::{Totals, Window};
 
 use flash_core::stats::Severity;
 
-use crate::live::{Sample, Told};
+use crate::live::{Sample, Told, judge::Known};
 
 /// All daemons, as far as the samples told.
 #[derive(Debug, Clone, Default)]
@@ -96,6 +96,11 @@ impl Model {
     /// Daemons that answered the last poll.
     pub(crate) fn answering(&self) -> impl Iterator<Item = &Daemon> {
         self.daemons.iter().filter(|daemon| daemon.failed.is_none() && daemon.last.is_some())
+    }
+
+    /// All of them, as a judge wants to know them.
+    pub(crate) fn known(&self) -> Vec<Known<'_>> {
+        self.daemons.iter().map(Daemon::known).collect()
     }
 
     /// Whether any daemon has ever answered.

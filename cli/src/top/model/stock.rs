@@ -7,6 +7,8 @@ use flash_core::{
     stats::{SkuState, SkuStats},
 };
 
+use crate::live::judge::Units;
+
 /// Looks back at one SKU's stock, and how far they are apart: together about twenty seconds.
 const LOOKS: usize = 8;
 const LOOK_EVERY_MS: u64 = 3_000;
@@ -158,23 +160,12 @@ pub(crate) struct Sum {
     pub(crate) unread: usize,
     /// SKUs that are selling now.
     pub(crate) selling: usize,
-    /// SKUs by state.
-    pub(crate) states: States,
+    /// What the word about the sale depends on.
+    pub(crate) units: Units,
     /// Units that leave the stock per second; `None` if not all selling SKUs have been watched long enough.
     pub(crate) pace: Option<f32>,
     /// When the last of the selling SKUs will be gone if it goes on like this; `None` if that cannot be said of all of them.
     pub(crate) lasts_ms: Option<u64>,
-}
-
-/// SKUs by state.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct States {
-    pub(crate) selling: usize,
-    pub(crate) held_out: usize,
-    pub(crate) sold_out: usize,
-    pub(crate) upcoming: usize,
-    pub(crate) closed: usize,
-    pub(crate) paused: usize,
 }
 
 /// What is on sale.
@@ -253,21 +244,13 @@ impl Stock {
                 }
                 None => sum.unread += 1,
             }
-            match row.told.state {
-                SkuState::Selling => {
-                    sum.selling += 1;
-                    sum.states.selling += 1;
-                    sum.pace = sum.pace.zip(row.selling_pace()).map(|(all, one)| all + one);
-                    sum.lasts_ms = sum.lasts_ms.zip(row.lasts_ms()).map(|(all, one)| all.max(one));
-                }
-                SkuState::HeldOut => sum.states.held_out += 1,
-                SkuState::SoldOut => sum.states.sold_out += 1,
-                SkuState::Upcoming => sum.states.upcoming += 1,
-                SkuState::Closed => sum.states.closed += 1,
-                SkuState::Paused => sum.states.paused += 1,
-                SkuState::Unknown => {}
+            if row.told.state == SkuState::Selling {
+                sum.selling += 1;
+                sum.pace = sum.pace.zip(row.selling_pace()).map(|(all, one)| all + one);
+                sum.lasts_ms = sum.lasts_ms.zip(row.lasts_ms()).map(|(all, one)| all.max(one));
             }
         }
+        sum.units = Units::of(self.rows.iter().map(|row| &row.told), self.on_sale);
         if sum.selling == 0 {
             (sum.pace, sum.lasts_ms) = (None, None);
         }

@@ -241,6 +241,7 @@ pub(super) fn state(name: &str) -> State {
         "empty" => after((0..3).map(|s| {
             let mut stats = told(1, 0, Vec::new());
             (stats.at_ms, stats.events) = (OPENS_MS + s * 1_000, events(1, 0));
+            stats.uptime_ms += s * 1_000;
             sample(s, vec![seen(1, answer(stats))])
         })),
         "selling" => after(minute()),
@@ -291,7 +292,7 @@ fn recovering() -> State {
     let closed = |s: u64| {
         let one = |node| {
             let mut stats = told(node, 60, skus(60));
-            stats.at_ms = OPENS_MS + s * 1_000;
+            (stats.at_ms, stats.uptime_ms) = (OPENS_MS + s * 1_000, 8_040_000 + s * 1_000);
             let api = stats.api.as_mut().unwrap();
             api.outcomes.push(OutcomeCount {
                 status: "failed".into(),

@@ -96,13 +96,31 @@ fn a_held_picture_stands_still_and_nothing_is_lost() {
     let next = |s| sample(s, vec![seen(1, answer(told(1, s, skus(s)))), seen(2, answer(told(2, s, skus(s))))]);
     (61..=70).for_each(|s| _ = state.update(Event::Sample(Box::new(next(s)))));
     let held = text(&state, 120, 40, false);
-    assert!(held.contains("PAUSED 10 s"), "{held}");
+    assert!(held.contains("FROZEN 10 s"), "{held}");
     let below = |text: &str| text.lines().skip(1).map(str::to_owned).collect::<Vec<_>>();
     assert_eq!(below(&held), below(&before));
     type_in(&mut state, "p");
     let after = text(&state, 120, 40, false);
-    assert!(after.contains("6,960") && !after.contains("PAUSED"), "{after}");
+    assert!(after.contains("6,960") && !after.contains("FROZEN"), "{after}");
     assert!(!state.shown().history.points().any(|point| point.span_ms > 1_000), "no hole where it was held");
+}
+
+#[test]
+fn what_the_picture_is_stands_there_at_every_width() {
+    let mut state = state("recovering");
+    state.recording_to = Some("a/very/long/path/to/a/recording/of/a/sale.ndjson".into());
+    let head = |state: &State, width| text(state, width, 24, false).lines().next().unwrap().to_owned();
+    for width in [40, 60, 80, 120] {
+        assert!(head(&state, width).contains("● REC"), "{}", head(&state, width));
+    }
+    _ = state.update(Event::RecordingEnded("FAILED: No space left on device (os error 28)".into()));
+    type_in(&mut state, "p");
+    for width in [40, 60, 80, 120] {
+        let head = head(&state, width);
+        assert!(head.contains("RECOVERING") && head.contains("✖ REC FAILED") && head.contains("FROZEN"), "{head}");
+        assert!(!head.contains("● REC"), "{head}");
+    }
+    assert!(head(&state, 120).contains("✖ REC FAILED: No space left on device"), "{}", head(&state, 120));
 }
 
 #[test]
@@ -194,4 +212,19 @@ fn colours_change_nothing_that_is_read() {
     assert!(text(&state, 120, 40, true).contains("38;5;"));
     state.ascii = true;
     assert!(text(&state, 120, 40, false).is_ascii());
+}
+
+#[test]
+fn a_sale_that_has_stopped_does_not_look_as_if_it_went_on() {
+    let selling = text(&state("selling"), 120, 40, false);
+    assert!(selling.contains("215/s leaving") && selling.contains("▸● Standing"), "{selling}");
+    for name in ["recovering", "stale"] {
+        let state = state(name);
+        for (width, height) in [(120, 40), (80, 24), (40, 10)] {
+            let shown = text(&state, width, height, false);
+            assert!(!shown.contains("/s leaving") && shown.contains("▸◌ "), "{shown}");
+            assert!(shown.contains("✖ n1"), "what is wrong goes before how fast it went: {shown}");
+            assert!(!shown.contains("of 24,77\n"), "half a number is another number: {shown}");
+        }
+    }
 }

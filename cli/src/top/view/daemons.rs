@@ -2,15 +2,12 @@
 
 use ratatui::layout::Rect;
 
-use super::{
-    head::sign,
-    pen::{Pen, below, width},
-};
+use super::pen::{Pen, below, width};
 use crate::top::{
     format,
     model::{Daemon, Kind},
-    situation::{Tone, unready},
     state::State,
+    tone::Tone,
 };
 
 /// Columns: heading, width, value.
@@ -92,7 +89,7 @@ fn table(state: &State, area: Rect, first: usize, pen: &mut Pen<'_>) {
             break;
         }
         let (tone, words) = condition(daemon, state.shown_at_ms());
-        pen.text(body, 0, y, sign(tone), pen.tone(tone));
+        pen.text(body, 0, y, tone.sign(), pen.tone(tone));
         pen.text(body, 2, y, &format::cut(&label(daemon), usize::from(name - 2)), look.strong);
         let mut end = name;
         for (_, width, value) in &shown {
@@ -129,7 +126,12 @@ fn condition(daemon: &Daemon, now_ms: u64) -> (Tone, String) {
     if let Some(why) = &stats.paused {
         return (Tone::Warn, format!("paused: {why}"));
     }
-    if let Some(why) = unready(daemon) {
+    if !stats.ready {
+        let why = stats
+            .unready
+            .iter()
+            .next()
+            .map_or_else(|| "no reason".to_owned(), |(latch, why)| format!("{latch}: {why}"));
         return (Tone::Warn, format!("not ready: {why}"));
     }
     (Tone::Good, format!("ready · role {} · flashd {}", stats.role, stats.build))

@@ -4,7 +4,7 @@ use flash_core::stats::Severity;
 use ratatui::layout::Rect;
 
 use super::pen::{Pen, width};
-use crate::top::{format, list, situation::Tone, state::State};
+use crate::top::{format, list, state::State, tone::Tone};
 
 pub(crate) fn draw(state: &State, area: Rect, first: usize, pen: &mut Pen<'_>) {
     if area.height < 2 {

@@ -3,26 +3,29 @@
 use ratatui::layout::Rect;
 
 use super::{
-    head::sign,
     pen::{Pen, behind},
     throughput::series,
 };
-use crate::top::{
-    format,
-    model::{Kind, total},
-    situation::{self, Tone},
-    state::State,
+use crate::{
+    live::judge::{Finding, Judgement, Level, Part},
+    top::{
+        format,
+        model::{Kind, total},
+        state::State,
+        tone::Tone,
+    },
 };
 
-/// Every check on a line of its own. With less room: the worst first.
+/// Every part on a line of its own, with the worst that is said of it. With less room: the worst parts first.
 pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     if area.height < 2 {
         return;
     }
-    let mut checks = situation::checks(state.shown(), &state.window);
-    let wrong = checks.iter().filter(|check| check.tone >= Tone::Warn).count();
+    let judgement = state.judgement();
+    let mut parts = parts(&judgement);
+    let wrong = parts.iter().filter(|finding| finding.level > Level::Noted).count();
     let room = usize::from(area.height - 1);
-    let hidden = checks.len().saturating_sub(room);
+    let hidden = parts.len().saturating_sub(room);
     let remark = match (wrong, hidden) {
         (0, 0) => String::new(),
         (0, hidden) => format!("{hidden} more are well"),
@@ -30,17 +33,32 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     };
     if hidden > 0 {
         // Stable: equal ones keep their order.
-        checks.sort_by_key(|check| std::cmp::Reverse(check.tone));
+        parts.sort_by_key(|finding| std::cmp::Reverse(finding.level));
     }
     let body = pen.title(area, "HEALTH", &remark);
-    for (y, check) in (0_u16..).zip(&checks) {
-        let style = pen.tone(check.tone);
-        pen.text(body, 0, y, sign(check.tone), style);
-        pen.text(body, 2, y, check.name, if check.tone >= Tone::Warn { style } else { pen.look.text });
+    for (y, finding) in (0_u16..).zip(&parts) {
+        let tone = Tone::of(finding.level);
+        let style = pen.tone(tone);
+        pen.text(body, 0, y, tone.sign(), style);
+        pen.text(body, 2, y, finding.part.as_str(), if tone >= Tone::Warn { style } else { pen.look.text });
         let text = behind(body, 12);
-        let style = if check.tone >= Tone::Warn { style } else { pen.look.dim };
-        pen.text(text, 0, y, &format::cut(&check.text, usize::from(text.width)), style);
+        let style = if tone >= Tone::Warn { style } else { pen.look.dim };
+        let words = match &finding.daemon {
+            Some(daemon) => format!("{daemon}: {}", finding.text),
+            None => finding.text.clone(),
+        };
+        pen.text(text, 0, y, &format::cut(&words, usize::from(text.width)), style);
     }
+}
+
+/// The worst finding of each part, in the order of the parts. Parts that are about trouble alone are there when there is some.
+fn parts(judgement: &Judgement) -> Vec<&Finding> {
+    let worst = |part: &Part| judgement.findings.iter().find(|finding| finding.part == *part);
+    let is_shown = |finding: &&Finding| match finding.part {
+        Part::Selling | Part::Worker | Part::Letters | Part::Rebuild | Part::Blocked => finding.level > Level::Ok,
+        _ => true,
+    };
+    Part::ALL.iter().filter_map(worst).filter(is_shown).collect()
 }
 
 /// Rows that the refusals can use.

@@ -25,6 +25,7 @@ use ratatui::{
 };
 
 use super::state::{Overlay, Page, State};
+use crate::live::judge::Word;
 use pen::{Pen, below, top};
 
 /// The least room for pages; below it one line says what is missing.
@@ -59,7 +60,7 @@ fn page(state: &State, area: Rect, pen: &mut Pen<'_>) {
     footer::draw(state, below(area, area.height - feet), pen);
     let body = top(below(area, 1), area.height - 1 - feet);
     // A remark about the past must not look like the present.
-    let is_stale = state.situation().word == "STALE";
+    let is_stale = state.judgement().word == Word::Stale;
     match state.page {
         Page::Overview => overview::draw(state, body, pen),
         Page::Stock => {

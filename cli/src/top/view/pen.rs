@@ -6,7 +6,7 @@ use ratatui::{
     style::{Modifier, Style},
 };
 
-use crate::top::{model::Parts, situation::Tone, theme::Palette};
+use crate::top::{model::Parts, theme::Palette, tone::Tone};
 
 /// Eighths of a cell, from below.
 const LEVELS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];

@@ -8,8 +8,8 @@ use crate::top::{
     format,
     list::state_word,
     model::{SkuRow, Sum},
-    situation::Tone,
     state::{State, place},
+    tone::Tone,
 };
 
 /// Widths of what stands right of the bar.
@@ -136,7 +136,11 @@ fn headings(columns: &Columns, area: Rect, pen: &mut Pen<'_>) {
 
 fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, pen: &mut Pen<'_>) {
     let look = pen.look;
-    let (sign, style) = state_sign(row.told.state, pen);
+    let (sign, style) = match row.told.state {
+        // Its state is that of its window and its stock; nobody can buy it at the moment.
+        SkuState::Selling if !columns.foretells => state_sign(SkuState::Unknown, pen),
+        state => state_sign(state, pen),
+    };
     if is_selected {
         pen.text(area, 0, y, "▸", look.accent);
     }
@@ -158,7 +162,7 @@ fn line(columns: &Columns, row: &SkuRow, area: Rect, y: u16, is_selected: bool, 
     }
     if columns.has_pace {
         end += PACE;
-        pen.right(area, end, y, &format::rate_or(row.selling_pace()), look.text);
+        pen.right(area, end, y, &format::rate_or(row.selling_pace().filter(|_| columns.foretells)), look.text);
     }
     if columns.has_lasts {
         end += LASTS;

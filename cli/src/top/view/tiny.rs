@@ -6,20 +6,21 @@ use super::{
     head::verdict,
     pen::{Pen, top},
 };
-use crate::top::{format, model::Kind, state::State};
+use crate::top::{format, model::Kind, state::State, tone::Tone};
 
 pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
     let look = pen.look;
     let model = state.shown();
     let sum = &model.stock.sum;
-    let situation = state.situation();
+    let judgement = state.judgement();
+    let tone = Tone::of_word(judgement.word, !judgement.why.is_empty());
     let known = model.knows_anything() && !model.stock.rows().is_empty() && sum.unread < model.stock.rows().len();
     let left = if known { format::count(sum.parts.left) } else { format::UNKNOWN.into() };
-    let style = pen.tone(situation.tone).add_modifier(Modifier::BOLD | Modifier::REVERSED);
+    let style = pen.tone(tone).add_modifier(Modifier::BOLD | Modifier::REVERSED);
     // One line: all of it in one. It is the essential one.
     if area.height == 1 {
         let spans = [
-            (format!(" {} ", situation.word), style),
+            (format!(" {} ", judgement.word.upper()), style),
             (format!(" {left} left"), look.strong),
             (format!(" · {}", format::rate_or(sum.pace)), look.text),
             (format!(" · {}", format::estimate(sum.lasts_ms.filter(|_| state.foretells()))), look.text),
@@ -27,16 +28,16 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
         pen.spans(area, 0, 0, &spans);
         return;
     }
-    let x = pen.text(area, 0, 0, &format!(" {} ", situation.word), style);
+    let x = pen.text(area, 0, 0, &format!(" {} ", judgement.word.upper()), style);
     let up = model.answering().count();
     let note =
-        if situation.why.is_empty() { format!("{up}/{} up", model.daemons.len()) } else { situation.why.clone() };
+        if judgement.why.is_empty() { format!("{up}/{} up", model.daemons.len()) } else { judgement.why.clone() };
     pen.text(
         area,
         x + 1,
         0,
         &format::cut(&note, usize::from(area.width.saturating_sub(x + 1))),
-        pen.tone(situation.tone).remove_modifier(Modifier::REVERSED),
+        pen.tone(tone).remove_modifier(Modifier::REVERSED),
     );
     let of = if known { format!(" left of {}", format::count(sum.capacity)) } else { " left".into() };
     let flow = model.flow();
@@ -54,8 +55,8 @@ pub(crate) fn draw(state: &State, area: Rect, pen: &mut Pen<'_>) {
             (format::rate_or(flow.map(|flow| flow.answers())), look.text),
         ],
         vec![{
-            let (text, style) = verdict(state, pen);
-            (format::cut(&text, usize::from(area.width)), style)
+            let (tone, text) = verdict(state);
+            (format::cut(&text, usize::from(area.width)), pen.tone(tone).remove_modifier(Modifier::REVERSED))
         }],
     ];
     // The last line is for the remark.

@@ -1,10 +1,10 @@
 use flash_loadgen::{Code, Conflict, Doubt, Ending, Report, SkuOnSale, Told};
-use flash_witness::gate::Stock;
+use flash_witness::gate::{Hold, Stock};
 use flash_witness::log::{LogOrder, State, Terms as OrderTerms};
 use flash_witness::view::{LedgerRow, ViewOrder, ViewSku};
 
 use super::*;
-use crate::verdict::{Outcome, judge_alone};
+use crate::verdict::{Outcome, judge_alone, judge_unreachable};
 
 const KEY: u64 = 5_000_000_000_000_000;
 
@@ -63,7 +63,16 @@ impl World {
             1,
             Stock { epoch: "1".into(), capacity: capacity.into(), available: capacity.into(), ..Stock::default() },
         );
-        let stores = Testimony { log: Log::default(), view, gate: Some(gate), is_still: true, is_settled: true };
+        gate.read_at_ms.insert(1, 500_000);
+        let stores = Testimony {
+            log: Log::default(),
+            applied: None,
+            view,
+            gate,
+            moving: BTreeSet::new(),
+            due: BTreeMap::new(),
+            is_settled: true,
+        };
         let mut world = World { run, stores };
         for told in world.run.told.clone() {
             world.store(&terms(&told), told.order_id, State::Reserved);
@@ -86,11 +95,34 @@ impl World {
             row("EXPIRED", units);
             return;
         }
-        let stock = gate.as_mut().unwrap().stocks.get_mut(&terms.sku_id).unwrap();
+        let stock = gate.stocks.get_mut(&terms.sku_id).unwrap();
         stock.held += units;
         stock.available -= units;
-        stock.holds.insert(order_id, terms.quantity);
+        let hold = Hold { units: terms.quantity, user_id: terms.user_id, key: terms.key.clone() };
+        stock.holds.insert(order_id, hold);
         *stock.buyers.entry(terms.user_id).or_default() += terms.quantity;
+    }
+
+    fn stock(&mut self) -> &mut Stock {
+        self.stores.gate.stocks.get_mut(&1).unwrap()
+    }
+
+    /// Puts an order into the log, and nowhere else.
+    fn log_only(&mut self, terms: &OrderTerms, order_id: u64) {
+        let order = LogOrder { terms: terms.clone(), state: State::Reserved, ended_ms: None, paid: None };
+        self.stores.log.orders.insert(order_id, order);
+    }
+
+    /// MySQL has not come to order 100 in the log.
+    fn is_behind(&mut self) {
+        let Testimony { log, applied, view, due, .. } = &mut self.stores;
+        *applied = Some(log.clone());
+        applied.as_mut().unwrap().orders.remove(&100);
+        view.orders.remove(&100);
+        view.ledger.retain(|row| row.order_id != 100);
+        log.ends.insert(0, 2);
+        view.applied.insert(0, 1);
+        due.insert(0, 2);
     }
 
     fn judge(&self) -> Verdict {
@@ -139,11 +171,12 @@ fn a_win_that_a_store_does_not_have_is_lost() {
 #[test]
 fn a_missing_row_is_a_breach_only_after_the_wait() {
     let mut world = World::honest(2, 5);
-    world.stores.view.orders.remove(&100);
+    world.is_behind();
     world.stores.is_settled = false;
     let verdict = world.judge();
     assert_eq!((verdict.outcome, verdict.count(Kind::Lost)), (Outcome::Open, 0), "{verdict:#?}");
     assert!(!verdict.judged.contains(&Kind::Stuck) && verdict.remarks.len() == 1, "{verdict:#?}");
+    assert_eq!(verdict.counts[&Kind::Stuck], None, "what was not judged is not counted as none");
     // An event that the log does not have will not come.
     world.stores.log.orders.remove(&100);
     world.finds(Kind::Lost, 1);
@@ -152,14 +185,22 @@ fn a_missing_row_is_a_breach_only_after_the_wait() {
 #[test]
 fn a_unit_that_redis_keeps_to_itself_is_stuck() {
     let mut kept = World::honest(2, 5);
-    kept.stores.gate.as_mut().unwrap().stocks.get_mut(&1).unwrap().available -= 1;
+    kept.stock().available -= 1;
     kept.finds(Kind::Stuck, 1);
-    // Others are buying: then nothing can be said.
-    kept.stores.is_still = false;
-    assert_eq!(kept.judge().outcome, Outcome::Open);
+    // Redis counts other units as sold than MySQL: if others are buying meanwhile, nothing follows from that.
+    let mut lent = World::honest(2, 5);
+    lent.stock().sold += 1;
+    lent.stock().available -= 1;
+    lent.finds(Kind::Stuck, 1);
+    lent.stores.moving.insert(1);
+    assert_eq!((lent.judge().outcome, lent.judge().counts[&Kind::Stuck]), (Outcome::Open, None));
+    // But Redis was read in one step, and must add up by itself whoever buys.
+    kept.stores.moving.insert(1);
+    kept.finds(Kind::Stuck, 1);
     let mut behind = World::honest(2, 5);
-    behind.stores.log.ends.insert(0, 2);
+    behind.is_behind();
     behind.finds(Kind::Stuck, 1);
+    assert_eq!(behind.judge().count(Kind::Lost), 0, "the log has it: it is late, not lost");
 }
 
 #[test]
@@ -217,8 +258,87 @@ fn orders_of_others_are_not_judged() {
     let stranger = Told { user_id: 7, ..told(3) };
     world.store(&terms(&stranger), 103, State::Reserved);
     assert_eq!(world.judge().outcome, Outcome::Clean, "{:#?}", world.judge());
+    world.stores.view.ledger.retain(|row| row.order_id != 103);
+    let without = world.judge();
+    assert_eq!(without.outcome, Outcome::Clean, "what others left behind: {without:#?}");
+    assert!(without.remarks[0].contains("ledger"), "{without:#?}");
+    world.stores.view.ledger.push(LedgerRow { order_id: 77, sku_id: 1, reason: "EXPIRED".into(), delta: 1 });
+    assert_eq!(world.judge().outcome, Outcome::Clean, "an order that nobody knows is not ours: {:#?}", world.judge());
     world.stores.view.ledger.clear();
-    world.finds(Kind::Diverged, 2);
+    world.finds(Kind::Diverged, 1);
+}
+
+#[test]
+fn others_who_go_on_buying_break_nothing_and_hide_nothing() {
+    // Two of three units are ours; a stranger takes the third while everything is read.
+    let mut world = World::honest(2, 3);
+    let stranger = Told { user_id: 7, ..told(3) };
+    let mut late = terms(&stranger);
+    late.reserved_at_ms = 500_010;
+    world.stores.applied = Some(world.stores.log.clone());
+    world.log_only(&late, 103);
+    world.stores.moving.insert(1);
+    let verdict = world.judge();
+    assert_eq!((verdict.outcome, &verdict.findings), (Outcome::Open, &vec![]), "{verdict:#?}");
+    // Another takes a unit that was ours until the moment before; that it had come back was not read any more.
+    let mut later = terms(&Told { user_id: 8, ..told(4) });
+    later.reserved_at_ms = 500_020;
+    world.log_only(&later, 104);
+    assert_eq!(world.judge().outcome, Outcome::Open, "{:#?}", world.judge());
+    // Decided before Redis was read it is one too many, whoever bought and whatever moves.
+    later.reserved_at_ms = 499_999;
+    late.reserved_at_ms = 499_998;
+    world.log_only(&late, 103);
+    world.log_only(&later, 104);
+    world.finds(Kind::Oversold, 1);
+}
+
+#[test]
+fn a_hold_that_no_event_tells_of_is_allowed_to_a_buyer_who_does_not_know() {
+    let mut world = World::honest(1, 10);
+    let doubt = Doubt { user_id: KEY + 5, key: KEY + 5, sku_id: 1, refused: None };
+    let hold = Hold { units: 1, user_id: KEY + 5, key: key_text(KEY + 5) };
+    let stock = world.stock();
+    stock.held += 1;
+    stock.available -= 1;
+    stock.buyers.insert(KEY + 5, 1);
+    stock.holds.insert(105, hold);
+    world.finds(Kind::Stuck, 1);
+    world.run.doubts = vec![doubt];
+    let verdict = world.judge();
+    assert_eq!((verdict.outcome, verdict.remarks.len()), (Outcome::Clean, 1), "{verdict:#?}");
+    // A stranger's is not ours to judge.
+    world.run.doubts.clear();
+    let hold = Hold { units: 1, user_id: 7, key: "x".into() };
+    let stock = world.stock();
+    stock.buyers.remove(&(KEY + 5));
+    stock.buyers.insert(7, 1);
+    stock.holds.insert(105, hold);
+    assert_eq!(world.judge().outcome, Outcome::Clean, "{:#?}", world.judge());
+}
+
+#[test]
+fn findings_are_sentences() {
+    let mut world = World::honest(3, 2);
+    world.stores.view.orders.remove(&100);
+    world.stores.log.orders.remove(&101);
+    world.stock().available = 7;
+    world.stock().sold = 9;
+    let verdict = world.judge();
+    assert!(verdict.findings.len() > 5, "{verdict:#?}");
+    for finding in verdict.findings {
+        assert!(!finding.detail.contains(['{', '}', '[']) && finding.detail.len() < 400, "{}", finding.detail);
+    }
+}
+
+#[test]
+fn nothing_was_answered_and_nothing_is_acquitted() {
+    let world = World::honest(0, 3);
+    let verdict = world.judge();
+    assert_eq!((verdict.outcome, verdict.remarks.len()), (Outcome::Open, 1), "{verdict:#?}");
+    assert_eq!(judge_alone(&world.run, &[], String::new()).outcome, Outcome::Open);
+    let unreachable = judge_unreachable(&world.run, &[], "no answer");
+    assert_eq!((unreachable.outcome, unreachable.counts[&Kind::Lost]), (Outcome::NotJudged, None));
 }
 
 #[test]
@@ -250,6 +370,15 @@ fn without_stores_an_oversell_is_still_seen() {
     later.endings.push(Ending { order_id: 101, ..later.endings[0] });
     later.endings[1].told = Some(Ended::Paid(101));
     assert_eq!(judge_alone(&later, &on_sale(Some(2)), String::new()).outcome, Outcome::Broken, "paid is for ever");
+    // Holds as short as the difference of clocks cannot be seen beside each other.
+    let mut short = run.clone();
+    short.told.iter_mut().for_each(|told| told.expires_at_ms = 4_000);
+    let verdict = judge_alone(&short, &on_sale(Some(2)), String::new());
+    assert_eq!((verdict.outcome, verdict.counts[&Kind::Oversold]), (Outcome::Open, None), "{verdict:#?}");
+    assert!(verdict.remarks[1].ends_with("if the clocks agree, 1 were"), "{verdict:#?}");
+    let mut unreadable = run.clone();
+    unreadable.report.outcomes.insert("UNREADABLE_WIN".into(), 1);
+    assert_eq!(judge_alone(&unreadable, &on_sale(Some(3)), String::new()).outcome, Outcome::Open);
     let unknown = judge_alone(&run, &on_sale(None), String::new());
     assert_eq!((unknown.outcome, unknown.judged.contains(&Kind::Oversold)), (Outcome::Open, false));
 }

@@ -114,7 +114,7 @@ pub struct MySqlStats {
     pub pool_idle: u64,
     /// Most connections.
     pub pool_max: u64,
-    /// Pings, a connection from the pool included.
+    /// Pings, over a connection of their own.
     pub ping: Histogram,
     /// Transactions of the projector, if this process has one.
     pub apply: OperationStats,

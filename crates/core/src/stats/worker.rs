@@ -66,6 +66,8 @@ pub struct RebuildView {
     pub step: Option<String>,
     /// The step's number, 1 to 8; 0 while all is well.
     pub step_number: u8,
+    /// While a step is under way: the server that does not answer, and what is known of why.
+    pub waits_for: Option<String>,
     /// Why it began, this time or the last.
     pub reason: Option<String>,
     /// Rebuilds that it finished.

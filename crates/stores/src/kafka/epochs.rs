@@ -9,8 +9,13 @@ use flash_core::epoch::{EpochRecord, EpochView};
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
+use rdkafka::types::RDKafkaErrorCode;
 use rdkafka::{Offset, TopicPartitionList};
 use std::time::{Duration, Instant};
+
+/// For how long a broker may not have heard of a topic that was just made, and how soon it is asked again.
+const UNHEARD_OF: Duration = Duration::from_secs(3);
+const ASK_AGAIN: Duration = Duration::from_millis(100);
 
 /// Why the control topic could not be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -75,7 +80,7 @@ impl EpochReader {
     /// [`EpochTopicError`]; the view then keeps what it had and the lease is not extended.
     pub fn read_to_end(&mut self, start_ms: u64, patience: Duration) -> Result<(), EpochTopicError> {
         let deadline = Instant::now() + patience;
-        let (begin, end) = self.consumer.fetch_watermarks(&self.topic, 0, patience)?;
+        let (begin, end) = self.ends(deadline)?;
         self.next_offset = self.next_offset.max(begin);
         // One broker of several that is away is told like an error of our own, once; the others go on serving.
         let mut complaint = None;
@@ -101,6 +106,30 @@ impl EpochReader {
         self.view.completed(start_ms);
         Ok(())
     }
+
+    /// First and next offset. Of several brokers, one may not have heard of a topic that was just made, or of its leader.
+    fn ends(&self, deadline: Instant) -> Result<(i64, i64), EpochTopicError> {
+        let heard_by = deadline.min(Instant::now() + UNHEARD_OF);
+        loop {
+            let now = Instant::now();
+            match self.consumer.fetch_watermarks(&self.topic, 0, deadline.saturating_duration_since(now)) {
+                Err(error) if is_unheard_of(&error) && now + ASK_AGAIN < heard_by => std::thread::sleep(ASK_AGAIN),
+                told => return Ok(told?),
+            }
+        }
+    }
+}
+
+/// Whether the broker that was asked does not know the partition, or not who leads it.
+fn is_unheard_of(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownPartition
+                | RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::LeaderNotAvailable
+        )
+    )
 }
 
 /// The record of the topic that an epoch record becomes. Its key is the epoch and its state, so that compaction keeps every
@@ -111,4 +140,22 @@ impl EpochReader {
 pub fn epoch_record(record: &EpochRecord) -> Result<(i32, String, Vec<u8>), EpochTopicError> {
     let payload = serde_json::to_vec(record).map_err(|error| EpochTopicError::Malformed { offset: -1, error })?;
     Ok((0, format!("{}:{:?}", record.epoch, record.state), payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_unheard_of;
+    use rdkafka::error::KafkaError;
+    use rdkafka::types::RDKafkaErrorCode;
+
+    #[test]
+    fn a_topic_that_was_just_made_is_asked_for_again_and_nothing_else_is() {
+        // What a broker of three said to `flashctl setup` right after the topic was made elsewhere.
+        assert!(is_unheard_of(&KafkaError::MetadataFetch(RDKafkaErrorCode::UnknownPartition)));
+        for code in
+            [RDKafkaErrorCode::OperationTimedOut, RDKafkaErrorCode::AllBrokersDown, RDKafkaErrorCode::Authentication]
+        {
+            assert!(!is_unheard_of(&KafkaError::MetadataFetch(code)), "{code}");
+        }
+    }
 }

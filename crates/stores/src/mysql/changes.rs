@@ -4,6 +4,7 @@
 //! change without its row and no row without its change.
 
 use super::author::Author;
+use super::bounded::soon;
 use super::{Db, MySqlError, NOW_MS};
 use flash_core::ids::SkuId;
 use flash_core::sale::{Sku, format_price, format_time};
@@ -102,7 +103,7 @@ pub async fn list(db: &Db, sku_id: Option<SkuId>, most: u32) -> Result<Vec<Chang
     );
     let query = sqlx::query(AssertSqlSafe(sql));
     let query = if let Some(sku_id) = sku_id { query.bind(sku_id.get()) } else { query };
-    let rows = query.bind(most).fetch_all(db.pool()).await?;
+    let rows = soon(query.bind(most).fetch_all(db.pool())).await?;
     rows.iter().map(|row| read(row).map_err(MySqlError::from)).collect()
 }
 

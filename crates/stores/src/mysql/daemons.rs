@@ -3,6 +3,7 @@
 //! For people and their tools. No promise rests on it: who is missing here sells all the same, and who is listed may have died
 //! a moment ago.
 
+use super::bounded::soon;
 use super::{Db, MySqlError, NOW_MS};
 use sqlx::AssertSqlSafe;
 
@@ -52,17 +53,16 @@ pub async fn announce(db: &Db, daemon: &Announcement) -> Result<(), MySqlError> 
          ON DUPLICATE KEY UPDATE role = VALUES(role), node_id = VALUES(node_id), admin_url = VALUES(admin_url), \
          api_url = VALUES(api_url), build = VALUES(build), seen_at_ms = VALUES(seen_at_ms)"
     );
-    sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(&daemon.instance)
         .bind(&daemon.role)
         .bind(daemon.node)
         .bind(&daemon.admin_url)
         .bind(&daemon.api_url)
-        .bind(&daemon.build)
-        .execute(db.pool())
-        .await?;
+        .bind(&daemon.build);
+    soon(query.execute(db.pool())).await?;
     let sql = format!("DELETE FROM daemons WHERE seen_at_ms < {NOW_MS} - {FORGOTTEN_AFTER_MS} LIMIT 100");
-    sqlx::query(AssertSqlSafe(sql)).execute(db.pool()).await?;
+    soon(sqlx::query(AssertSqlSafe(sql)).execute(db.pool())).await?;
     Ok(())
 }
 
@@ -71,7 +71,7 @@ pub async fn announce(db: &Db, daemon: &Announcement) -> Result<(), MySqlError> 
 /// # Errors
 /// [`MySqlError`]; who is not taken off counts as gone after [`GONE_AFTER_MS`].
 pub async fn withdraw(db: &Db, instance: &str) -> Result<(), MySqlError> {
-    sqlx::query("DELETE FROM daemons WHERE instance = ?").bind(instance).execute(db.pool()).await?;
+    soon(sqlx::query("DELETE FROM daemons WHERE instance = ?").bind(instance).execute(db.pool())).await?;
     Ok(())
 }
 
@@ -86,7 +86,7 @@ pub async fn list(db: &Db) -> Result<Vec<Daemon>, MySqlError> {
          FROM daemons WHERE seen_at_ms >= {NOW_MS} - {GONE_AFTER_MS} ORDER BY started_at_ms, instance"
     );
     type Row = (String, String, Option<u16>, String, Option<String>, String, u64, i64);
-    let rows: Vec<Row> = sqlx::query_as(AssertSqlSafe(sql)).fetch_all(db.pool()).await?;
+    let rows: Vec<Row> = soon(sqlx::query_as(AssertSqlSafe(sql)).fetch_all(db.pool())).await?;
     let daemon = |(instance, role, node, admin_url, api_url, build, started_at_ms, ago_ms): Row| Daemon {
         told: Announcement { instance, role, node, admin_url, api_url, build },
         started_at_ms,

@@ -4,6 +4,7 @@
 //! crash nor a second operator can count an attempt twice or apply a letter that was just dropped.
 
 use super::author::Author;
+use super::bounded::soon;
 use super::projection::ProjectionTx;
 use super::{Db, MySqlError, NOW_MS};
 use crate::kafka::dead_letter::Origin;
@@ -64,7 +65,7 @@ const COLUMNS: &str = "topic, partition_id, offset_no, status, attempts, last_er
 /// [`MySqlError`].
 pub async fn list(db: &Db) -> Result<HashMap<Origin, Standing>, MySqlError> {
     let sql = format!("SELECT {COLUMNS} FROM dead_letters");
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(db.pool()).await?;
+    let rows = soon(sqlx::query(AssertSqlSafe(sql)).fetch_all(db.pool())).await?;
     rows.iter().map(read).collect()
 }
 
@@ -82,8 +83,8 @@ pub async fn drop_letter(db: &Db, origin: &Origin, by: &Author) -> Result<Standi
          status = IF(status = 'REPLAYED', status, 'DROPPED')"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(&origin.topic).bind(origin.partition).bind(origin.offset);
-    query.bind(by.who()).bind(by.why()).execute(db.pool()).await?;
-    let row = select_one(origin).fetch_one(db.pool()).await?;
+    soon(query.bind(by.who()).bind(by.why()).execute(db.pool())).await?;
+    let row = soon(select_one(origin).fetch_one(db.pool())).await?;
     Ok(read(&row)?.1)
 }
 

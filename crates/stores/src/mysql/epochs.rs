@@ -1,5 +1,6 @@
 //! Numbers for stock epochs: each is given out once, and they only grow.
 
+use super::bounded::soon;
 use super::{Db, MySqlError};
 use flash_core::ids::Epoch;
 
@@ -9,11 +10,8 @@ use flash_core::ids::Epoch;
 /// # Errors
 /// [`MySqlError`]; a number that was taken but lost on the way back is simply never used.
 pub async fn next_epoch(db: &Db, seen: Epoch) -> Result<Epoch, MySqlError> {
-    let result =
-        sqlx::query("UPDATE stock_epochs SET last_epoch = LAST_INSERT_ID(GREATEST(last_epoch, ?) + 1) WHERE id = 1")
-            .bind(seen.0)
-            .execute(db.pool())
-            .await?;
+    let sql = "UPDATE stock_epochs SET last_epoch = LAST_INSERT_ID(GREATEST(last_epoch, ?) + 1) WHERE id = 1";
+    let result = soon(sqlx::query(sql).bind(seen.0).execute(db.pool())).await?;
     if result.rows_affected() == 1 {
         Ok(Epoch(result.last_insert_id()))
     } else {

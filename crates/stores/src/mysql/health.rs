@@ -1,6 +1,7 @@
 //! What kind of MySQL this is: durability, isolation, replication and the clock, and which node ids are leased – for
 //! whoever judges a deployment. Never changes anything.
 
+use super::bounded::soon;
 use super::{Db, MySqlError, NOW_MS};
 use sqlx::{AssertSqlSafe, Row};
 use std::collections::BTreeMap;
@@ -59,7 +60,7 @@ pub async fn read(db: &Db) -> Result<ServerHealth, MySqlError> {
         format!("SHOW GLOBAL STATUS WHERE Variable_name IN ({STATUS})"),
     ];
     for sql in queries {
-        for row in sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection).await? {
+        for row in soon(sqlx::query(AssertSqlSafe(sql)).fetch_all(&mut *connection)).await? {
             let (name, value): (String, String) = (row.try_get(0)?, row.try_get(1)?);
             variables.insert(name.to_ascii_lowercase(), value);
         }
@@ -69,7 +70,7 @@ pub async fn read(db: &Db) -> Result<ServerHealth, MySqlError> {
     let sql = format!(
         "SELECT CAST(VERSION() AS CHAR), CAST(@@SESSION.{name} AS CHAR), CAST(@@character_set_database AS CHAR), {NOW_MS}"
     );
-    let row = sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *connection).await?;
+    let row = soon(sqlx::query(AssertSqlSafe(sql)).fetch_one(&mut *connection)).await?;
     Ok(ServerHealth {
         version: row.try_get(0)?,
         session_isolation: row.try_get(1)?,
@@ -85,7 +86,7 @@ pub async fn read(db: &Db) -> Result<ServerHealth, MySqlError> {
 /// [`MySqlError`].
 pub async fn held_nodes(db: &Db) -> Result<Vec<HeldNode>, MySqlError> {
     let sql = "SELECT node_id, holder, lease_until_ms FROM node_leases WHERE holder <> '' ORDER BY node_id";
-    let rows: Vec<(u16, String, u64)> = sqlx::query_as(sql).fetch_all(db.pool()).await?;
+    let rows: Vec<(u16, String, u64)> = soon(sqlx::query_as(sql).fetch_all(db.pool())).await?;
     let held = |(node_id, holder, lease_until_ms)| HeldNode { node_id, holder, lease_until_ms };
     Ok(rows.into_iter().map(held).collect())
 }

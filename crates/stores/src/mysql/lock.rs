@@ -1,20 +1,21 @@
 //! A named lock of the database server: one process at a time does a piece of work.
 //!
-//! It keeps work from being done twice; no promise rests on it. Whoever loses its connection loses the lock without
-//! knowing.
+//! It keeps work from being done twice; no promise rests on it. Whoever loses its connection loses the lock, and hears of it
+//! through [`NamedLock::lost`]: the server is asked every few seconds whether it still answers. That makes the lock the watchdog
+//! of whatever is done under it, also of a statement that may take minutes.
 
+use super::bounded::{soon, within};
 use super::{Db, MySqlError};
+use flash_core::limits::{MYSQL_ANSWER_MS, NAMED_LOCK_PING_EVERY_MS, NAMED_LOCK_PING_WAIT_MS, NAMED_LOCK_SILENCE_S};
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
-/// How long the server keeps the lock of a holder that says nothing, in whole seconds: one that was frozen, or whose machine
-/// has vanished. Without this it would be hours, and nobody else would fill Redis meanwhile.
-const SILENCE_S: u64 = 30;
 /// How often a holder says something, and how long it waits for the answer.
-const PING_EVERY: Duration = Duration::from_secs(5);
+const PING_EVERY: Duration = Duration::from_millis(NAMED_LOCK_PING_EVERY_MS);
+const PING_WAIT: Duration = Duration::from_millis(NAMED_LOCK_PING_WAIT_MS);
 
 /// Locks belong to the server, not to a database, and their names are at most 64 characters long.
 const NAME: &str = "CONCAT('flash-', LEFT(SHA2(CONCAT(DATABASE(), ':', ?), 256), 40))";
@@ -25,6 +26,8 @@ pub struct NamedLock {
     /// Dropped to end the task, which closes the connection.
     stop: oneshot::Sender<()>,
     keeper: JoinHandle<()>,
+    /// Closed when the keeper has ended.
+    kept: watch::Receiver<()>,
 }
 
 impl NamedLock {
@@ -35,14 +38,33 @@ impl NamedLock {
     pub async fn take(db: &Db, name: &str, patience: Duration) -> Result<Option<Self>, MySqlError> {
         let mut connection = db.pool().acquire().await?.detach();
         let query = sqlx::query_scalar(AssertSqlSafe(format!("SELECT GET_LOCK({NAME}, ?)")));
-        let taken: Option<i64> = query.bind(name).bind(patience.as_secs()).fetch_one(&mut connection).await?;
+        let ask = query.bind(name).bind(patience.as_secs()).fetch_one(&mut connection);
+        let taken: Option<i64> = within(patience + Duration::from_millis(MYSQL_ANSWER_MS), ask).await?;
         if taken != Some(1) {
             return Ok(None);
         }
-        let bounded = sqlx::query(AssertSqlSafe(format!("SET SESSION wait_timeout = {SILENCE_S}")));
-        bounded.execute(&mut connection).await?;
+        // Of a holder that says nothing, because it was frozen or its machine has vanished, the server would keep it for hours.
+        let bounded = sqlx::query(AssertSqlSafe(format!("SET SESSION wait_timeout = {NAMED_LOCK_SILENCE_S}")));
+        soon(bounded.execute(&mut connection)).await?;
         let (stop, stopped) = oneshot::channel();
-        Ok(Some(Self { stop, keeper: tokio::spawn(keep(connection, stopped)) }))
+        let (keeping, kept) = watch::channel(());
+        let keeper = tokio::spawn(async move {
+            keep(connection, stopped).await;
+            drop(keeping);
+        });
+        Ok(Some(Self { stop, keeper, kept }))
+    }
+
+    /// Waits until the lock is lost, because the server does not answer its connection any more.
+    pub async fn lost(&self) {
+        // Nothing is ever sent: it ends with the keeper.
+        let _ = self.kept.clone().changed().await;
+    }
+
+    /// Whether the lock is lost.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.keeper.is_finished()
     }
 
     /// The host whose connection holds the lock; `None` if nobody does.
@@ -51,7 +73,7 @@ impl NamedLock {
     /// [`MySqlError`].
     pub async fn holder(db: &Db, name: &str) -> Result<Option<String>, MySqlError> {
         let sql = format!("SELECT host FROM information_schema.processlist WHERE id = IS_USED_LOCK({NAME})");
-        Ok(sqlx::query_scalar(AssertSqlSafe(sql)).bind(name).fetch_optional(db.pool()).await?)
+        Ok(soon(sqlx::query_scalar(AssertSqlSafe(sql)).bind(name).fetch_optional(db.pool())).await?)
     }
 
     /// Gives the lock back at once.
@@ -66,10 +88,10 @@ impl NamedLock {
 async fn keep(mut connection: MySqlConnection, mut stopped: oneshot::Receiver<()>) {
     loop {
         if tokio::time::timeout(PING_EVERY, &mut stopped).await.is_ok() {
-            let _ = connection.close().await;
+            let _ = tokio::time::timeout(PING_WAIT, connection.close()).await;
             return;
         }
-        if !matches!(tokio::time::timeout(PING_EVERY, connection.ping()).await, Ok(Ok(()))) {
+        if !matches!(tokio::time::timeout(PING_WAIT, connection.ping()).await, Ok(Ok(()))) {
             tracing::debug!("a named lock is lost: the server does not answer");
             return;
         }

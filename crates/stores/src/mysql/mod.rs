@@ -5,6 +5,7 @@
 //! strict mode, in UTC, at READ COMMITTED.
 
 pub mod author;
+mod bounded;
 pub mod changes;
 pub mod daemons;
 pub mod dead_letters;
@@ -28,15 +29,18 @@ pub mod trace;
 pub use error::{MySqlError, is_outage};
 pub use settings::MySqlSettings;
 
+use flash_core::limits::MYSQL_LOCK_WAIT_S;
+use sqlx::AssertSqlSafe;
 use sqlx::mysql::{MySqlConnection, MySqlPool, MySqlPoolOptions};
 use std::time::Duration;
 
 /// How long a caller waits for a connection. The pool itself retries refused connections in this time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// What every connection is told first. Strictness and isolation are ours to choose, never the server's default.
+/// What every connection is told first, with the patience for row locks in it. Strictness and isolation are ours to choose,
+/// never the server's default.
 const SESSION: &str = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,\
-    NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = 10; \
+    NO_ZERO_IN_DATE,ERROR_FOR_DIVISION_BY_ZERO,NO_ENGINE_SUBSTITUTION', time_zone = '+00:00', innodb_lock_wait_timeout = {}; \
     SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED";
 
 /// A pool of connections to one database. Cheap to clone; all clones share the pool.
@@ -63,7 +67,7 @@ impl Db {
     /// # Errors
     /// [`MySqlError`] if it does not.
     pub async fn ping(&self) -> Result<(), MySqlError> {
-        sqlx::raw_sql("DO 1").execute(&self.pool).await?;
+        bounded::soon(sqlx::raw_sql("DO 1").execute(&self.pool)).await?;
         Ok(())
     }
 
@@ -72,7 +76,7 @@ impl Db {
     /// # Errors
     /// [`MySqlError`] if the server does not answer.
     pub async fn server_version(&self) -> Result<String, MySqlError> {
-        Ok(sqlx::query_scalar("SELECT VERSION()").fetch_one(&self.pool).await?)
+        Ok(bounded::soon(sqlx::query_scalar("SELECT VERSION()").fetch_one(&self.pool)).await?)
     }
 
     /// Connections of the pool: all that are open, and of these the idle ones.
@@ -92,7 +96,8 @@ impl Db {
 }
 
 async fn prepare_session(connection: &mut MySqlConnection) -> Result<(), sqlx::Error> {
-    sqlx::raw_sql(SESSION).execute(connection).await?;
+    let sql = SESSION.replace("{}", &MYSQL_LOCK_WAIT_S.to_string());
+    sqlx::raw_sql(AssertSqlSafe(sql)).execute(connection).await?;
     Ok(())
 }
 

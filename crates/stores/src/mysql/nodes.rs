@@ -4,6 +4,7 @@
 //! clocks say. A daemon that loses its lease must stop making ids; a lease outlives any database outage shorter than
 //! itself.
 
+use super::bounded::soon;
 use super::{Db, MySqlError, NOW_MS};
 use flash_core::limits::{NODE_IDS, NODE_LEASE_MS};
 use sqlx::AssertSqlSafe;
@@ -62,14 +63,15 @@ async fn take(db: &Db, holder: &str, condition: &'static str, node_id: Option<u1
     if let Some(node_id) = node_id {
         query = query.bind(node_id);
     }
-    query.execute(db.pool()).await?;
+    soon(query.execute(db.pool())).await?;
     Ok(())
 }
 
 async fn held(db: &Db, holder: &str) -> Result<Option<NodeLease>, MySqlError> {
     let sql =
         format!("SELECT node_id, last_ms FROM node_leases WHERE holder = ? AND lease_until_ms >= {NOW_MS} LIMIT 1");
-    let row: Option<(u16, u64)> = sqlx::query_as(AssertSqlSafe(sql)).bind(holder).fetch_optional(db.pool()).await?;
+    let row: Option<(u16, u64)> =
+        soon(sqlx::query_as(AssertSqlSafe(sql)).bind(holder).fetch_optional(db.pool())).await?;
     Ok(row.map(|(node_id, start_after_ms)| NodeLease { node_id, start_after_ms, holder: holder.to_owned() }))
 }
 
@@ -98,12 +100,7 @@ pub async fn release(db: &Db, lease: &NodeLease, last_used_ms: u64) -> Result<()
 }
 
 async fn update_own(db: &Db, sql: String, lease: &NodeLease, last_used_ms: u64) -> Result<(), NodeError> {
-    let result = sqlx::query(AssertSqlSafe(sql))
-        .bind(last_used_ms)
-        .bind(lease.node_id)
-        .bind(&lease.holder)
-        .execute(db.pool())
-        .await
-        .map_err(MySqlError::from)?;
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(last_used_ms).bind(lease.node_id).bind(&lease.holder);
+    let result = soon(query.execute(db.pool())).await.map_err(MySqlError::from)?;
     if result.rows_affected() == 1 { Ok(()) } else { Err(NodeError::Lost(lease.node_id)) }
 }

@@ -1,6 +1,7 @@
 //! How far the projection has come, partition by partition. Reading only: offsets move together with the rows they stand
 //! for, in `projection`.
 
+use super::bounded::soon;
 use super::{Db, MySqlError};
 use flash_core::ids::Epoch;
 
@@ -30,13 +31,9 @@ impl PartitionPosition {
 /// # Errors
 /// [`MySqlError`].
 pub async fn list(db: &Db, topic: &str) -> Result<Vec<PartitionPosition>, MySqlError> {
-    let rows: Vec<(u32, u64, u64, u64)> = sqlx::query_as(
-        "SELECT partition_id, next_offset, fence_epoch, applied_ms FROM projector_offsets \
-         WHERE topic = ? ORDER BY partition_id",
-    )
-    .bind(topic)
-    .fetch_all(db.pool())
-    .await?;
+    let sql = "SELECT partition_id, next_offset, fence_epoch, applied_ms FROM projector_offsets \
+               WHERE topic = ? ORDER BY partition_id";
+    let rows: Vec<(u32, u64, u64, u64)> = soon(sqlx::query_as(sql).bind(topic).fetch_all(db.pool())).await?;
     rows.into_iter()
         .map(|(partition, next_offset, fence_epoch, applied_ms)| {
             let partition =
@@ -56,14 +53,9 @@ pub async fn open(db: &Db, topic: &str, partitions: &[i32]) -> Result<Vec<Partit
         partitions.iter().copied().filter(|partition| known.iter().all(|row| row.partition != *partition)).collect();
     for partition in &missing {
         // Two projectors may come here at once; the row of the first one is as good as ours.
-        sqlx::query(
-            "INSERT INTO projector_offsets (topic, partition_id, next_offset, fence_epoch, applied_ms) \
-             VALUES (?, ?, 0, 0, 0) ON DUPLICATE KEY UPDATE topic = topic",
-        )
-        .bind(topic)
-        .bind(partition)
-        .execute(db.pool())
-        .await?;
+        let sql = "INSERT INTO projector_offsets (topic, partition_id, next_offset, fence_epoch, applied_ms) \
+                   VALUES (?, ?, 0, 0, 0) ON DUPLICATE KEY UPDATE topic = topic";
+        soon(sqlx::query(sql).bind(topic).bind(partition).execute(db.pool())).await?;
     }
     if !missing.is_empty() {
         known = list(db, topic).await?;

@@ -1,5 +1,6 @@
 //! Reading orders, and what the ledger has of them, as the projection has them. Writing them is the projector's business alone (`projection`).
 
+use super::bounded::{in_the_end, soon};
 use super::projection::LedgerRow;
 use super::{Db, MySqlError};
 use flash_core::event::Order;
@@ -31,7 +32,7 @@ const COLUMNS: &str = "order_id, reservation_id, user_id, sku_id, quantity, unit
 /// [`MySqlError`].
 pub async fn get(db: &Db, order_id: OrderId) -> Result<Option<OrderRow>, MySqlError> {
     let sql = format!("SELECT {COLUMNS} FROM orders WHERE order_id = ?");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(order_id.get()).fetch_optional(db.pool()).await?;
+    let row = soon(sqlx::query(AssertSqlSafe(sql)).bind(order_id.get()).fetch_optional(db.pool())).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -48,7 +49,7 @@ pub async fn get_with_history(db: &Db, order_id: OrderId) -> Result<Option<(Orde
                     FROM inventory_audit WHERE order_id = ?) AS h ON h_order = order_id"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(order_id.get()).bind(order_id.get());
-    let rows = query.fetch_all(db.pool()).await?;
+    let rows = soon(query.fetch_all(db.pool())).await?;
     let Some(first) = rows.first() else { return Ok(None) };
     let order = read(first)?;
     let steps: Result<Vec<Option<LedgerRow>>, MySqlError> =
@@ -74,7 +75,7 @@ pub async fn page_of_user(
     );
     let before = before.map_or(u64::MAX, OrderId::get);
     let query = sqlx::query(AssertSqlSafe(sql)).bind(user_id.get()).bind(before).bind(limit);
-    query.fetch_all(db.pool()).await?.iter().map(read).collect()
+    soon(query.fetch_all(db.pool())).await?.iter().map(read).collect()
 }
 
 /// Orders of one SKU after `after`, by id, at most `limit`: a page for whoever rebuilds or inspects stock.
@@ -91,14 +92,8 @@ pub async fn page_of_sku(
     let sql = format!(
         "SELECT {COLUMNS} FROM orders WHERE sku_id = ? AND state = ? AND order_id > ? ORDER BY order_id LIMIT ?"
     );
-    let rows = sqlx::query(AssertSqlSafe(sql))
-        .bind(sku_id.get())
-        .bind(state.as_str())
-        .bind(after.get())
-        .bind(limit)
-        .fetch_all(db.pool())
-        .await?;
-    rows.iter().map(read).collect()
+    let query = sqlx::query(AssertSqlSafe(sql)).bind(sku_id.get()).bind(state.as_str()).bind(after.get()).bind(limit);
+    soon(query.fetch_all(db.pool())).await?.iter().map(read).collect()
 }
 
 /// Orders whose units are held or sold, of all SKUs.
@@ -107,7 +102,7 @@ pub async fn page_of_sku(
 /// [`MySqlError`].
 pub async fn live(db: &Db) -> Result<u64, MySqlError> {
     let sql = "SELECT CAST(COUNT(*) AS UNSIGNED) FROM orders WHERE state IN ('RESERVED', 'CONFIRMED')";
-    Ok(sqlx::query_scalar(sql).fetch_one(db.pool()).await?)
+    Ok(in_the_end(sqlx::query_scalar(sql).fetch_one(db.pool())).await?)
 }
 
 /// Units of one SKU that the ledger has given away and not taken back: what its orders occupy, unless somebody has deleted or
@@ -117,7 +112,7 @@ pub async fn live(db: &Db) -> Result<u64, MySqlError> {
 /// [`MySqlError`].
 pub async fn given_away(db: &Db, sku_id: SkuId) -> Result<i64, MySqlError> {
     let sql = "SELECT CAST(COALESCE(-SUM(delta), 0) AS SIGNED) FROM inventory_audit WHERE sku_id = ?";
-    Ok(sqlx::query_scalar(sql).bind(sku_id.get()).fetch_one(db.pool()).await?)
+    Ok(in_the_end(sqlx::query_scalar(sql).bind(sku_id.get()).fetch_one(db.pool())).await?)
 }
 
 /// SKUs that have any order, ledger row or payment. All others can be filled without being asked about.
@@ -127,7 +122,7 @@ pub async fn given_away(db: &Db, sku_id: SkuId) -> Result<i64, MySqlError> {
 pub async fn skus_with_any(db: &Db) -> Result<BTreeSet<SkuId>, MySqlError> {
     let sql = "SELECT DISTINCT sku_id FROM orders UNION SELECT DISTINCT sku_id FROM inventory_audit \
                UNION SELECT DISTINCT sku_id FROM payments";
-    let ids: Vec<u64> = sqlx::query_scalar(sql).fetch_all(db.pool()).await?;
+    let ids: Vec<u64> = in_the_end(sqlx::query_scalar(sql).fetch_all(db.pool())).await?;
     Ok(ids.into_iter().map(SkuId::new).collect())
 }
 
@@ -136,14 +131,10 @@ pub async fn skus_with_any(db: &Db) -> Result<BTreeSet<SkuId>, MySqlError> {
 /// # Errors
 /// [`MySqlError`].
 pub async fn occupied(db: &Db, sku_id: SkuId) -> Result<(u64, u64), MySqlError> {
-    Ok(sqlx::query_as(
-        "SELECT CAST(COALESCE(SUM(IF(state = 'RESERVED', quantity, 0)), 0) AS UNSIGNED), \
+    let sql = "SELECT CAST(COALESCE(SUM(IF(state = 'RESERVED', quantity, 0)), 0) AS UNSIGNED), \
                 CAST(COALESCE(SUM(IF(state = 'CONFIRMED', quantity, 0)), 0) AS UNSIGNED) \
-         FROM orders WHERE sku_id = ? AND state IN ('RESERVED', 'CONFIRMED')",
-    )
-    .bind(sku_id.get())
-    .fetch_one(db.pool())
-    .await?)
+         FROM orders WHERE sku_id = ? AND state IN ('RESERVED', 'CONFIRMED')";
+    Ok(soon(sqlx::query_as(sql).bind(sku_id.get()).fetch_one(db.pool())).await?)
 }
 
 /// Reads one row with exactly the columns of [`COLUMNS`].

@@ -1,5 +1,6 @@
 //! Reading payments as the projection has them. Writing them is the projector's business alone (`projection`).
 
+use super::bounded::{in_the_end, soon};
 use super::projection::PaymentRow;
 use super::{Db, MySqlError};
 use flash_core::ids::{Epoch, OrderId, SkuId, UserId};
@@ -42,7 +43,7 @@ const COLUMNS: &str =
 /// [`MySqlError`].
 pub async fn get(db: &Db, payment_id: &PaymentId) -> Result<Option<PaymentRow>, MySqlError> {
     let sql = format!("SELECT {COLUMNS} FROM payments WHERE payment_id = ?");
-    let row = sqlx::query(AssertSqlSafe(sql)).bind(payment_id.as_str()).fetch_optional(db.pool()).await?;
+    let row = soon(sqlx::query(AssertSqlSafe(sql)).bind(payment_id.as_str()).fetch_optional(db.pool())).await?;
     row.as_ref().map(read).transpose()
 }
 
@@ -61,7 +62,7 @@ pub async fn page_of_sku(
         "SELECT {COLUMNS} FROM payments WHERE sku_id = ? AND at_ms >= ? AND payment_id > ? ORDER BY payment_id LIMIT ?"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(sku_id.get()).bind(since_ms).bind(after).bind(limit);
-    query.fetch_all(db.pool()).await?.iter().map(read).collect()
+    soon(query.fetch_all(db.pool())).await?.iter().map(read).collect()
 }
 
 /// The payments of one order: those that were paid for it and the one that confirmed it, oldest first.
@@ -73,7 +74,7 @@ pub async fn of_order(db: &Db, order_id: OrderId) -> Result<Vec<PaymentRow>, MyS
         "SELECT {COLUMNS} FROM payments WHERE paid_order_id = ? OR order_id = ? ORDER BY at_ms, payment_id LIMIT 100"
     );
     let query = sqlx::query(AssertSqlSafe(sql)).bind(order_id.get()).bind(order_id.get());
-    query.fetch_all(db.pool()).await?.iter().map(read).collect()
+    soon(query.fetch_all(db.pool())).await?.iter().map(read).collect()
 }
 
 /// A page of payments, newest first: at most `limit` of those behind `after`, the last one of the page before.
@@ -111,7 +112,7 @@ pub async fn page(
         }
         query = query.bind(limit);
     }
-    query.bind(limit).fetch_all(db.pool()).await?.iter().map(read).collect()
+    soon(query.bind(limit).fetch_all(db.pool())).await?.iter().map(read).collect()
 }
 
 /// Sums over all payments that the filter lets through, by status and currency.
@@ -129,7 +130,7 @@ pub async fn totals(db: &Db, filter: &PaymentFilter) -> Result<Vec<PaymentTotal>
         conditions(filter)
     );
     let query = bind_conditions(sqlx::query(AssertSqlSafe(sql)), filter);
-    query.fetch_all(db.pool()).await?.iter().map(read_total).collect()
+    in_the_end(query.fetch_all(db.pool())).await?.iter().map(read_total).collect()
 }
 
 fn conditions(filter: &PaymentFilter) -> String {

@@ -5,10 +5,12 @@
 //! cannot commit any more.
 
 use super::author::Author;
+use super::bounded::{soon, within};
 use super::changes::{self, Change};
 use super::skus::{self, StoredSku};
 use super::{Db, MySqlError, NOW_MS};
 use flash_core::ids::SkuId;
+use flash_core::limits::MYSQL_ANSWER_MS;
 use flash_core::sale::{Sku, SkuError};
 use sqlx::mysql::MySqlConnection;
 use sqlx::{AssertSqlSafe, Connection};
@@ -48,6 +50,12 @@ pub enum EditError {
     MySql(#[from] MySqlError),
 }
 
+impl From<sqlx::Error> for EditError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::MySql(error.into())
+    }
+}
+
 impl SkuLock {
     /// Waits for the lock, at most `patience` (whole seconds); `None` if somebody else has it for longer.
     ///
@@ -56,11 +64,9 @@ impl SkuLock {
     pub async fn take(db: &Db, sku_id: SkuId, patience: Duration) -> Result<Option<Self>, MySqlError> {
         let mut connection = db.pool().acquire().await?.detach();
         let sql = format!("SELECT GET_LOCK({NAME}, ?)");
-        let taken: Option<i64> = sqlx::query_scalar(AssertSqlSafe(sql))
-            .bind(sku_id.get())
-            .bind(patience.as_secs())
-            .fetch_one(&mut connection)
-            .await?;
+        let query = sqlx::query_scalar(AssertSqlSafe(sql)).bind(sku_id.get()).bind(patience.as_secs());
+        let limit = patience + Duration::from_millis(MYSQL_ANSWER_MS);
+        let taken: Option<i64> = within(limit, query.fetch_one(&mut connection)).await?;
         Ok((taken == Some(1)).then_some(Self { connection, sku_id }))
     }
 
@@ -75,7 +81,7 @@ impl SkuLock {
     /// # Errors
     /// [`EditError::Missing`], or the database's.
     pub async fn read(&mut self) -> Result<StoredSku, EditError> {
-        let stored = skus::get_on(&mut self.connection, self.sku_id, false).await?;
+        let stored = soon(skus::get_on(&mut self.connection, self.sku_id, false)).await?;
         stored.ok_or(EditError::Missing(self.sku_id))
     }
 
@@ -89,7 +95,15 @@ impl SkuLock {
         author: &Author,
         edit: impl FnOnce(&Sku) -> Result<Sku, SkuError>,
     ) -> Result<Changed, EditError> {
-        let mut tx = self.connection.begin().await.map_err(MySqlError::from)?;
+        soon(self.change_unbounded(author, edit)).await
+    }
+
+    async fn change_unbounded(
+        &mut self,
+        author: &Author,
+        edit: impl FnOnce(&Sku) -> Result<Sku, SkuError>,
+    ) -> Result<Changed, EditError> {
+        let mut tx = self.connection.begin().await?;
         // The row exists, or there is nothing to lock: rows of this table are never deleted.
         let stored = skus::get_on(&mut tx, self.sku_id, true).await?;
         let before = stored.ok_or(EditError::Missing(self.sku_id))?.sku;
@@ -97,18 +111,18 @@ impl SkuLock {
         after.check()?;
         let changes = changes::differences(&before, &after);
         if !changes.is_empty() {
-            update(&mut tx, &after).await.map_err(MySqlError::from)?;
+            update(&mut tx, &after).await?;
             let rows: Vec<(SkuId, Change)> = changes.iter().map(|change| (self.sku_id, change.clone())).collect();
-            changes::append(&mut tx, &rows, author).await.map_err(MySqlError::from)?;
+            changes::append(&mut tx, &rows, author).await?;
         }
-        tx.commit().await.map_err(MySqlError::from)?;
+        tx.commit().await?;
         Ok(Changed { before, after, changes })
     }
 
     /// Gives the lock back at once. Not necessary, only quicker than dropping it.
     pub async fn release(self) {
         // A connection that cannot say goodbye is noticed by the server anyway.
-        let _ = self.connection.close().await;
+        let _ = soon(self.connection.close()).await;
     }
 }
 

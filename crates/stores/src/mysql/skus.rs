@@ -1,6 +1,7 @@
 //! The catalogue: definitions of what is on sale, and whether Redis has ever been filled with them.
 
 use super::author::Author;
+use super::bounded::{in_the_end, soon};
 use super::changes::{self, Change};
 use super::{Db, MySqlError, NOW_MS};
 use flash_core::ids::{Epoch, SkuId};
@@ -35,7 +36,7 @@ const COLUMNS: &str = "sku_id, name, price_minor, currency, capacity, per_user, 
 /// [`MySqlError`].
 pub async fn list(db: &Db) -> Result<Vec<StoredSku>, MySqlError> {
     let sql = format!("SELECT {COLUMNS} FROM skus ORDER BY sku_id");
-    let rows = sqlx::query(AssertSqlSafe(sql)).fetch_all(db.pool()).await?;
+    let rows = soon(sqlx::query(AssertSqlSafe(sql)).fetch_all(db.pool())).await?;
     rows.iter().map(|row| read(row).map_err(MySqlError::from)).collect()
 }
 
@@ -45,7 +46,7 @@ pub async fn list(db: &Db) -> Result<Vec<StoredSku>, MySqlError> {
 /// [`MySqlError`].
 pub async fn get(db: &Db, sku_id: SkuId) -> Result<Option<StoredSku>, MySqlError> {
     let mut connection = db.pool().acquire().await?;
-    get_on(&mut connection, sku_id, false).await
+    soon(get_on(&mut connection, sku_id, false)).await
 }
 
 /// One SKU, over the caller's connection; its row can be locked until the end of the transaction.
@@ -69,7 +70,7 @@ pub(super) async fn get_on(
 pub async fn upsert(db: &Db, skus: &[Sku], author: &Author) -> Result<(), MySqlError> {
     for chunk in skus.chunks(ROWS_PER_STATEMENT) {
         let mut conflicts = 0;
-        while let Err(error) = upsert_chunk(db, chunk, author).await {
+        while let Err(error) = in_the_end(upsert_chunk(db, chunk, author)).await {
             conflicts += 1;
             if conflicts == CONFLICTS_MAX || !is_conflict(&error) {
                 return Err(error);
@@ -174,7 +175,7 @@ pub async fn mark_loaded(db: &Db, skus: &[SkuId], epoch: Epoch) -> Result<(), My
             let _ = write!(sql, "{comma}{}", sku.get());
         }
         sql.push(')');
-        sqlx::raw_sql(AssertSqlSafe(sql)).execute(db.pool()).await?;
+        soon(sqlx::raw_sql(AssertSqlSafe(sql)).execute(db.pool())).await?;
     }
     Ok(())
 }
@@ -213,6 +214,6 @@ pub struct CatalogMark {
 /// [`MySqlError`].
 pub async fn mark(db: &Db) -> Result<CatalogMark, MySqlError> {
     let sql = "SELECT COUNT(*), CAST(COALESCE(SUM(version), 0) AS UNSIGNED) FROM skus";
-    let (skus, versions): (i64, u64) = sqlx::query_as(sql).fetch_one(db.pool()).await?;
+    let (skus, versions): (i64, u64) = soon(sqlx::query_as(sql).fetch_one(db.pool())).await?;
     Ok(CatalogMark { skus: skus.unsigned_abs(), versions })
 }

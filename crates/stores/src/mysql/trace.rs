@@ -1,5 +1,6 @@
 //! Finding one order by what people know of it, and what MySQL has beside its row, for whoever explains a ticket.
 
+use super::bounded::soon;
 use super::orders::{self, OrderRow};
 use super::{Db, MySqlError};
 use flash_core::ids::{Epoch, OrderId, ReservationId, UserId};
@@ -37,7 +38,7 @@ pub async fn order_of_reservation(db: &Db, reservation_id: ReservationId) -> Res
     let first = reservation_id.get().saturating_sub(DRAWN_WITHIN_MS << BELOW_MS_BITS);
     let sql = "SELECT order_id FROM orders WHERE order_id BETWEEN ? AND ? AND reservation_id = ? LIMIT 1";
     let query = sqlx::query_scalar(sql).bind(first).bind(reservation_id.get()).bind(reservation_id.get());
-    Ok(query.fetch_optional(db.pool()).await?.map(OrderId::new))
+    Ok(soon(query.fetch_optional(db.pool())).await?.map(OrderId::new))
 }
 
 /// The orders that a buyer made with an idempotency key, newest first. More than one if the key was used again after a day.
@@ -46,7 +47,7 @@ pub async fn order_of_reservation(db: &Db, reservation_id: ReservationId) -> Res
 /// [`MySqlError`].
 pub async fn orders_of_key(db: &Db, user_id: UserId, key: &str) -> Result<Vec<OrderRow>, MySqlError> {
     let sql = "SELECT order_id FROM orders WHERE user_id = ? AND idempotency_key = ? ORDER BY order_id DESC LIMIT 20";
-    let ids: Vec<u64> = sqlx::query_scalar(sql).bind(user_id.get()).bind(key).fetch_all(db.pool()).await?;
+    let ids: Vec<u64> = soon(sqlx::query_scalar(sql).bind(user_id.get()).bind(key).fetch_all(db.pool())).await?;
     let mut rows = Vec::with_capacity(ids.len());
     for id in ids {
         rows.extend(orders::get(db, OrderId::new(id)).await?);
@@ -61,7 +62,7 @@ pub async fn orders_of_key(db: &Db, user_id: UserId, key: &str) -> Result<Vec<Or
 pub async fn voided_of_order(db: &Db, topic: &str, order_id: OrderId) -> Result<Vec<VoidedEvent>, MySqlError> {
     let sql = "SELECT partition_id, offset_no, event_type, epoch, fence_epoch, at_ms FROM voided_events \
                WHERE order_id = ? AND topic = ? ORDER BY partition_id, offset_no LIMIT 100";
-    let rows = sqlx::query(sql).bind(order_id.get()).bind(topic).fetch_all(db.pool()).await?;
+    let rows = soon(sqlx::query(sql).bind(order_id.get()).bind(topic).fetch_all(db.pool())).await?;
     let read = |row: &sqlx::mysql::MySqlRow| {
         let partition: u32 = row.try_get("partition_id")?;
         Ok(VoidedEvent {

@@ -31,6 +31,8 @@ pub struct Reserved {
     pub first_expiry_ms: Option<u64>,
     /// How many buyers have ever won, if nothing is available; otherwise zero.
     pub winners: u64,
+    /// When units last came back while none was available, by Redis' clock; zero if that never happened.
+    pub restocked_ms: u64,
     /// One decision per ask, in order.
     pub decisions: Vec<Decision>,
 }
@@ -192,6 +194,7 @@ fn read_reserved(reply: Value, asks: &[Ask], unit_price_minor: u64) -> Result<Re
     let counters = counters(&mut reply)?;
     let first_expiry_ms = Some(reply.number()?).filter(|ms| *ms > 0);
     let winners = reply.number()?;
+    let restocked_ms = reply.number()?;
     if reply.left() != asks.len() {
         return Err(unexpected("one verdict per ask"));
     }
@@ -226,5 +229,5 @@ fn read_reserved(reply: Value, asks: &[Ask], unit_price_minor: u64) -> Result<Re
         other => text(other).and_then(known).ok_or_else(|| unexpected("verdict")),
     };
     let decisions = verdicts.iter().zip(asks).map(decide).collect::<Result<_, _>>()?;
-    Ok(Reserved { now_ms, counters, first_expiry_ms, winners, decisions })
+    Ok(Reserved { now_ms, counters, first_expiry_ms, winners, restocked_ms, decisions })
 }

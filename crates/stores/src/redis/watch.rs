@@ -8,6 +8,8 @@ use super::{Gate, SkuKeys, StockError};
 use flash_core::stats::{Breaker, RedisNode, RedisStats};
 use flash_core::stock::Counters;
 use redis::Value;
+use std::time::Instant;
+use tokio::task::JoinSet;
 
 impl Gate {
     /// Everything that is counted here, and whether calls are sent to every primary. `nodes` is left empty: see
@@ -31,14 +33,19 @@ impl Gate {
         }
     }
 
-    /// What every primary that answers says about itself, in the order of their addresses.
+    /// What every primary that answers says about itself, each with the age of its answer; asked side by side, so that a slow
+    /// one makes no other older.
     pub async fn nodes(&self) -> Vec<RedisNode> {
-        let mut nodes = Vec::new();
+        let mut asked = JoinSet::new();
         for (_, link) in self.known_links().unwrap_or_default() {
-            nodes.extend(read(&link).await);
+            asked.spawn(async move { read(&link).await.map(|node| (node, Instant::now())) });
         }
-        nodes.sort_by(|a: &RedisNode, b| a.address.cmp(&b.address));
-        nodes
+        let answers = asked.join_all().await.into_iter().flatten();
+        let aged = |(node, at): (RedisNode, Instant)| RedisNode {
+            seen_ms_ago: u64::try_from(at.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ..node
+        };
+        answers.map(aged).collect()
     }
 
     /// Counters of SKUs as they stand, one reply per SKU, in order; `None` if Redis has no stock for it, or gives no answer.

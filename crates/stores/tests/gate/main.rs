@@ -5,6 +5,7 @@ mod early;
 mod faults;
 mod guards;
 mod model;
+mod resharding;
 mod steps;
 mod support;
 mod topologies;

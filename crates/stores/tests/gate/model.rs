@@ -70,6 +70,8 @@ impl<'a> Pair<'a> {
     }
 
     async fn take(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        let (began_ms, was_empty) = (self.bench.gate.now_ms().await.unwrap(), self.model.counters().available == 0);
+        let restocked_ms = self.restocked_ms().await;
         match step {
             Step::Batch(wishes) => self.batch(wishes).await?,
             Step::Wait(ms) => tokio::time::sleep(Duration::from_millis(*ms)).await,
@@ -90,7 +92,17 @@ impl<'a> Pair<'a> {
             Step::Finish { first, count, overtaken } => self.finish(*first, *count, *overtaken).await?,
             Step::Capacity(capacity) => self.resize(*capacity).await?,
         }
+        if was_empty && self.model.counters().available > 0 {
+            prop_assert!(self.restocked_ms().await >= began_ms, "units came back and nobody is told when");
+        } else {
+            prop_assert_eq!(self.restocked_ms().await, restocked_ms);
+        }
         self.compare().await
+    }
+
+    async fn restocked_ms(&self) -> u64 {
+        let noted: Option<u64> = self.bench.raw(&["HGET", &self.stand.keys.stock, "restocked_ms"]).await;
+        noted.unwrap_or_default()
     }
 
     async fn batch(&mut self, wishes: &[Wish]) -> Result<(), TestCaseError> {
@@ -100,6 +112,7 @@ impl<'a> Pair<'a> {
         let expected = self.model.reserve(&asks, self.stand.price_minor, reserved.now_ms);
         prop_assert_eq!(&reserved.decisions, &expected);
         prop_assert_eq!(reserved.counters, self.model.counters());
+        prop_assert_eq!(reserved.restocked_ms, self.restocked_ms().await);
         let mut seq = before.seq;
         let mut first_expiry_ms = None;
         for decision in &reserved.decisions {

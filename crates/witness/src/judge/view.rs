@@ -1,40 +1,76 @@
 //! MySQL is exactly what the log says: orders, payments, ledger.
 
-use super::{Findings, Kind};
-use crate::log::State;
+use super::{Findings, Kind, Terms, Testimonies};
+use crate::log::{LogOrder, State};
+use crate::view::{ViewOrder, ViewPayment};
 use crate::{Log, View};
 use std::collections::{BTreeMap, HashMap};
 
-pub(super) fn check(log: &Log, view: &View, findings: &mut Findings) {
-    for (partition, end) in &log.ends {
-        let applied = view.applied.get(partition).copied().unwrap_or(0);
-        if applied != *end {
-            findings.add(Kind::Stuck, None, format!("partition {partition} is applied up to {applied} of {end}"));
+pub(super) fn check(all: Testimonies<'_>, terms: &Terms, findings: &mut Findings) {
+    let (log, view) = (all.log, all.view);
+    for (partition, applied) in &view.applied {
+        let end = log.ends.get(partition).copied().unwrap_or(0);
+        if *applied > end {
+            let text = format!("MySQL has applied partition {partition} up to {applied}, but the log ends at {end}");
+            findings.add(Kind::Divergence, None, text);
         }
     }
-    orders(log, view, findings);
-    payments(log, view, findings);
+    for (partition, due) in &terms.due {
+        let applied = view.applied.get(partition).copied().unwrap_or(0);
+        if applied < *due {
+            let text = format!(
+                "MySQL has applied partition {partition} of the log up to {applied} of {due} and got no further"
+            );
+            findings.add(Kind::Stuck, None, text);
+        }
+    }
+    for order_id in two_for_one_key(log) {
+        let text = format!("orders {} and {} have one user and key", order_id.0, order_id.1);
+        findings.add(Kind::Duplicate, order_id.1, text);
+    }
+    orders(all.applied, view, findings);
+    payments(all.applied, view, findings);
     ledger(view, findings);
 }
 
-fn orders(log: &Log, view: &View, findings: &mut Findings) {
+/// Orders of one user and key: the first, and each other.
+fn two_for_one_key(log: &Log) -> Vec<(u64, u64)> {
     let mut by_key: HashMap<(u64, &str), u64> = HashMap::new();
+    let orders = log.orders.iter().map(|(order_id, order)| {
+        (*by_key.entry((order.terms.user_id, &order.terms.key)).or_insert(*order_id), *order_id)
+    });
+    orders.filter(|(first, order_id)| first != order_id).collect()
+}
+
+fn orders(log: &Log, view: &View, findings: &mut Findings) {
     for (order_id, order) in &log.orders {
-        let known = *by_key.entry((order.terms.user_id, &order.terms.key)).or_insert(*order_id);
-        if known != *order_id {
-            findings.add(Kind::Duplicate, *order_id, format!("orders {known} and {order_id} have one user and key"));
-        }
         match view.orders.get(order_id) {
-            None => findings.add(Kind::Divergence, *order_id, format!("in the log, not in MySQL: {order:?}")),
+            None => findings.add(
+                Kind::Divergence,
+                *order_id,
+                format!("order {order_id} is in the log, not in MySQL: {}", order.terms),
+            ),
             Some(row) if (row.state, &row.terms) != (order.state, &order.terms) => {
-                findings.add(Kind::Divergence, *order_id, format!("log {order:?}, MySQL {row:?}"));
+                findings.add(Kind::Divergence, *order_id, differently(*order_id, order, row));
             }
             Some(_) => {}
         }
     }
     for order_id in view.orders.keys().filter(|order_id| !log.orders.contains_key(order_id)) {
-        findings.add(Kind::Divergence, *order_id, "in MySQL, but the log does not count it".to_owned());
+        findings.add(
+            Kind::Divergence,
+            *order_id,
+            format!("order {order_id} is in MySQL, but the log does not count it"),
+        );
     }
+}
+
+fn differently(order_id: u64, order: &LogOrder, row: &ViewOrder) -> String {
+    let (log, view) = (order.state, row.state);
+    if order.terms == row.terms {
+        return format!("order {order_id} is {log} in the log and {view} in MySQL");
+    }
+    format!("order {order_id} is {log} in the log, {}; {view} in MySQL, {}", order.terms, row.terms)
 }
 
 /// Every confirmed order has its one payment, every payment its one fate, and no money is missing.
@@ -44,23 +80,41 @@ fn payments(log: &Log, view: &View, findings: &mut Findings) {
         expected.insert(payment_id, ("REFUND_PENDING", None));
         let row = view.payments.get(payment_id);
         if row.is_some_and(|row| (row.amount_minor, row.paid_order) != (refund.amount_minor, refund.paid_order)) {
-            findings.add(Kind::Money, refund.paid_order, format!("log {refund:?}, MySQL {row:?}"));
+            let text = format!("the log has {refund}; MySQL has it with another amount or order");
+            findings.add(Kind::Money, refund.paid_order, text);
         }
     }
     for (order_id, order) in &log.orders {
         let Some(paid) = order.paid.as_ref().filter(|_| order.state == State::Confirmed) else { continue };
         if let Some(other) = expected.insert(&paid.payment_id, ("CAPTURED", Some(*order_id))) {
-            findings.add(Kind::Money, *order_id, format!("payment {} also is {other:?}", paid.payment_id));
+            findings.add(
+                Kind::Money,
+                *order_id,
+                format!("payment {} has two fates, {} and CAPTURED", paid.payment_id, other.0),
+            );
         }
         let price = u64::from(order.terms.quantity) * order.terms.unit_price_minor;
         if paid.amount_minor != price {
-            findings.add(Kind::Money, *order_id, format!("paid {} for {price}", paid.amount_minor));
+            findings.add(
+                Kind::Money,
+                *order_id,
+                format!("order {order_id} costs {price}, and {} was paid", paid.amount_minor),
+            );
         }
     }
     for (payment_id, fate) in &expected {
-        let row = view.payments.get(*payment_id).map(|row| (row.status.as_str(), row.order_id));
+        let row = view.payments.get(*payment_id).map(|row: &ViewPayment| (row.status.as_str(), row.order_id));
+        let word = |(status, order): (&str, Option<u64>)| {
+            order.map_or_else(|| status.to_owned(), |order| format!("{status} for order {order}"))
+        };
+        let nothing = || "nothing".to_owned();
         if row != Some(*fate) {
-            findings.add(Kind::Money, fate.1, format!("payment {payment_id}: log {fate:?}, MySQL {row:?}"));
+            let text = format!(
+                "payment {payment_id} is {} in the log, {} in MySQL",
+                word(*fate),
+                row.map_or_else(nothing, word)
+            );
+            findings.add(Kind::Money, fate.1, text);
         }
     }
     for payment_id in view.payments.keys().filter(|id| !expected.contains_key(id.as_str())) {
@@ -85,10 +139,20 @@ fn ledger(view: &View, findings: &mut Findings) {
         let mut rows = by_order.remove(order_id).unwrap_or_default();
         rows.sort_unstable();
         if rows != expected {
-            findings.add(Kind::Ledger, *order_id, format!("{:?} with ledger rows {rows:?}", order.state));
+            findings.add(
+                Kind::Ledger,
+                *order_id,
+                format!("order {order_id} is {}, its ledger rows are {}", order.state, in_words(&rows)),
+            );
         }
     }
     for (order_id, rows) in by_order {
-        findings.add(Kind::Ledger, order_id, format!("ledger rows without an order: {rows:?}"));
+        let text = format!("there is no order {order_id}, but ledger rows of it: {}", in_words(&rows));
+        findings.add(Kind::Ledger, order_id, text);
     }
+}
+
+fn in_words(rows: &[(&str, i64)]) -> String {
+    let rows: Vec<String> = rows.iter().map(|(reason, delta)| format!("{reason} {delta:+}")).collect();
+    if rows.is_empty() { "none".to_owned() } else { rows.join(", ") }
 }

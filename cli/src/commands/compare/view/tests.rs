@@ -50,6 +50,7 @@ fn report() -> CompareReport {
         seed: 7,
         tickets: 1_000,
         ended_early: false,
+        invalid_turns: 0,
         host: Host {
             cpu: "A CPU".into(),
             cores: 2,
@@ -81,6 +82,25 @@ fn a_round_in_the_middle_is_shown_and_the_worst_of_what_must_not_be() {
     let shown = report.shown(Contestant::Mysql).unwrap();
     assert_eq!((shown.accepted_per_s, shown.oversold), (400.0, 9));
     assert!(report.shown(Contestant::Flashd).is_none());
+}
+
+#[test]
+fn a_round_whose_generator_fell_behind_is_not_shown_but_said() {
+    let mut report = report();
+    report.turns.clear();
+    for (round, (accepted_per_s, invalid)) in (1..).zip([(900.0, true), (300.0, false), (200.0, true)]) {
+        let remarks = if invalid { vec!["the generator fell behind".to_owned()] } else { vec![] };
+        let figures = Figures { accepted_per_s, invalid, remarks, ..Figures::default() };
+        report.add(Turn { round, ..turn(Contestant::Mysql, figures) });
+    }
+    let shown = report.shown(Contestant::Mysql).unwrap();
+    assert_eq!((shown.accepted_per_s, shown.invalid, report.invalid_turns), (300.0, false, 2));
+    assert_eq!(shown.remarks, ["round 1: the generator fell behind", "round 3: the generator fell behind"]);
+    assert!(headline(&report).contains("INVALID in 2 of 3 turns"), "{}", headline(&report));
+    assert_eq!(rows(&report).last().unwrap(), &["INVALID turns", "2 of 3"]);
+    assert_eq!(report.exit(), Exit::Ok, "what was told is judged all the same");
+    report.turns.remove(1);
+    assert!(report.shown(Contestant::Mysql).unwrap().invalid, "no round is valid");
 }
 
 #[test]

@@ -21,12 +21,18 @@ pub(super) fn write(text: &mut String, report: &LoadtestReport) -> std::fmt::Res
 /// The verdict in one line.
 pub(crate) fn headline(verdict: &Verdict) -> &'static str {
     match (verdict.outcome, verdict.basis) {
+        (Outcome::Broken, _)
+            if Kind::ALL.into_iter().all(|kind| kind.is_behind_the_scenes() || verdict.count(kind) == 0) =>
+        {
+            "BROKEN – what buyers were told is true, but units are stuck or the books disagree"
+        }
         (Outcome::Broken, _) => "BROKEN – buyers were told what is not true",
         (Outcome::Clean, Basis::Witnessed) => "OK – nothing oversold, nothing lost, nothing twice",
         (Outcome::Clean, Basis::ToldAlone) => {
             "OK AS FAR AS TOLD – nothing oversold, nothing twice; log, MySQL and Redis not asked"
         }
         (Outcome::Open, _) => "OPEN – nothing found, but not everything could be judged",
+        (Outcome::NotJudged, _) => "NOT JUDGED – a store fell silent; only what buyers were told was looked at",
     }
 }
 
@@ -57,8 +63,12 @@ fn write_verdict(text: &mut String, report: &LoadtestReport) -> std::fmt::Result
     for remark in &verdict.remarks {
         writeln!(text, "  note: {remark}")?;
     }
-    for finding in &verdict.findings {
+    let (shown, more) = verdict.shown();
+    for finding in shown {
         writeln!(text, "  {}: {}", finding.kind.name(), finding.detail)?;
+    }
+    for (kind, count) in more {
+        writeln!(text, "  {}: and {} more, see the JSON report", kind.name(), grouped(count as u64))?;
     }
     write_skus(text, verdict)
 }
@@ -141,21 +151,35 @@ mod tests {
     use flash_loadgen::Report;
 
     use super::*;
+    use crate::verdict::Finding;
 
     #[test]
     fn the_verdict_comes_first_and_a_breach_is_named() {
         let verdict = Verdict {
             outcome: Outcome::Broken,
-            counts: [(Kind::Lost, 2)].into(),
+            counts: [(Kind::Lost, Some(2))].into(),
             judged: Kind::ALL.into_iter().collect(),
             told: 10,
             in_mysql: Some(8),
+            findings: vec![Finding { kind: Kind::Lost, order_id: None, detail: "an order".to_owned() }; 47],
             ..Verdict::default()
         };
         let text = LoadtestReport::new(Some(verdict), Report::default()).text();
         assert!(text.starts_with("VERDICT: BROKEN"), "{text}");
         assert_eq!(text.lines().nth(1).unwrap(), "  capacity unknown · told 10 · in MySQL 8", "{text}");
         assert!(text.lines().nth(2).unwrap().starts_with("  oversold 0 · lost 2 · duplicate 0 · stuck 0"), "{text}");
+        assert_eq!(
+            (text.matches("LOST: an order").count(), text.matches("LOST: and 37 more").count()),
+            (10, 1),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_headline_accuses_of_what_was_found() {
+        let of = |kind| Verdict { outcome: Outcome::Broken, counts: [(kind, Some(1))].into(), ..Verdict::default() };
+        assert!(headline(&of(Kind::Stuck)).contains("stuck"), "no buyer was told anything wrong");
+        assert!(headline(&of(Kind::Oversold)).contains("not true"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use flash_loadgen::Snapshot;
+use flash_loadgen::{Pacing, Snapshot};
 
 /// Seconds that are remembered: as many as the widest picture has room for.
 const SECONDS_MAX: usize = 240;
@@ -11,6 +11,7 @@ const SECONDS_MAX: usize = 240;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Second {
     pub(super) due: u64,
+    /// Open loop: arrivals of the schedule; closed loop: purchases.
     pub(super) begun: u64,
     pub(super) wins: u64,
     pub(super) sold_out: u64,
@@ -66,7 +67,10 @@ impl State {
         let rate = |of: fn(&Snapshot) -> u64| of(now).saturating_sub(of(&last)).saturating_mul(1_000) / elapsed_ms;
         let second = Second {
             due: rate(|at| at.due),
-            begun: rate(|at| at.started),
+            begun: match now.pacing {
+                Pacing::Open => rate(|at| at.served),
+                Pacing::Closed => rate(|at| at.started),
+            },
             wins: rate(|at| at.wins),
             sold_out: rate(|at| at.sold_out),
             refusals: rate(|at| at.refusals),

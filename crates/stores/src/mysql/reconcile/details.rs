@@ -1,6 +1,7 @@
 //! The orders and payments behind a difference.
 
 use super::super::MySqlError;
+use super::super::bounded::in_the_end;
 use super::Look;
 use flash_core::ids::{Epoch, OrderId, SkuId, UserId};
 
@@ -66,7 +67,7 @@ impl Look {
 
     async fn ids(&mut self, sql: &'static str, sku_id: SkuId, most: u32) -> Result<Vec<OrderId>, MySqlError> {
         let ids: Vec<u64> =
-            sqlx::query_scalar(sql).bind(sku_id.get()).bind(most).fetch_all(&mut self.connection).await?;
+            in_the_end(sqlx::query_scalar(sql).bind(sku_id.get()).bind(most).fetch_all(&mut self.connection)).await?;
         Ok(ids.into_iter().map(OrderId::new).collect())
     }
 
@@ -84,7 +85,7 @@ impl Look {
         let sql = "SELECT order_id, quantity FROM orders WHERE sku_id = ? AND state = 'RESERVED' AND expires_at_ms < ? \
                    AND order_id > ? ORDER BY order_id LIMIT ?";
         let query = sqlx::query_as(sql).bind(sku_id.get()).bind(before_ms).bind(after.get()).bind(most);
-        let rows: Vec<(u64, u32)> = query.fetch_all(&mut self.connection).await?;
+        let rows: Vec<(u64, u32)> = in_the_end(query.fetch_all(&mut self.connection)).await?;
         Ok(rows
             .into_iter()
             .map(|(order_id, quantity)| Overdue { order_id: OrderId::new(order_id), quantity })
@@ -102,7 +103,7 @@ impl Look {
         let ids: Vec<String> = orders.iter().map(|order| order.get().to_string()).collect();
         let sql = format!("SELECT order_id FROM orders WHERE state = 'RESERVED' AND order_id IN ({})", ids.join(","));
         let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql)).persistent(false);
-        let found: Vec<u64> = query.fetch_all(&mut self.connection).await?;
+        let found: Vec<u64> = in_the_end(query.fetch_all(&mut self.connection)).await?;
         Ok(found.into_iter().map(OrderId::new).collect())
     }
 
@@ -117,7 +118,7 @@ impl Look {
                    GROUP BY o.sku_id, o.user_id HAVING SUM(o.quantity) > MAX(s.per_user) LIMIT ?";
         let sku = only.map_or(0, SkuId::get);
         let rows: Vec<(u64, u64, u64)> =
-            sqlx::query_as(sql).bind(sku).bind(sku).bind(most).fetch_all(&mut self.connection).await?;
+            in_the_end(sqlx::query_as(sql).bind(sku).bind(sku).bind(most).fetch_all(&mut self.connection)).await?;
         Ok(rows
             .into_iter()
             .map(|(sku, user, units)| OverCap { sku_id: SkuId::new(sku), user_id: UserId::new(user), units })
@@ -139,7 +140,7 @@ impl Look {
                    WHERE o.user_id = ? AND o.sku_id = ? AND (a.epoch < ? OR a.seq <= ?) \
                    GROUP BY o.order_id HAVING SUM(a.delta) < 0";
         let query = sqlx::query_as(sql).bind(buyer.user_id.get()).bind(buyer.sku_id.get()).bind(epoch.0).bind(seq);
-        let rows: Vec<(u64, i64)> = query.fetch_all(&mut self.connection).await?;
+        let rows: Vec<(u64, i64)> = in_the_end(query.fetch_all(&mut self.connection)).await?;
         Ok((rows.iter().map(|(_, units)| units).sum(), rows.into_iter().map(|(id, _)| OrderId::new(id)).collect()))
     }
 
@@ -150,7 +151,9 @@ impl Look {
     pub async fn largest_cap(&mut self, sku_id: SkuId) -> Result<u64, MySqlError> {
         let sql = "SELECT CAST(GREATEST(s.per_user, COALESCE((SELECT MAX(CAST(c.old_value AS UNSIGNED)) FROM sku_changes c \
                    WHERE c.sku_id = s.sku_id AND c.what = 'per_user'), 0)) AS UNSIGNED) FROM skus s WHERE s.sku_id = ?";
-        Ok(sqlx::query_scalar(sql).bind(sku_id.get()).fetch_optional(&mut self.connection).await?.unwrap_or(0))
+        Ok(in_the_end(sqlx::query_scalar(sql).bind(sku_id.get()).fetch_optional(&mut self.connection))
+            .await?
+            .unwrap_or(0))
     }
 
     /// Payments that are recorded for an order which is not confirmed.
@@ -164,7 +167,7 @@ impl Look {
                      AND (o.state IS NULL OR o.state <> 'CONFIRMED') LIMIT ?";
         let sku = only.map_or(0, SkuId::get);
         let query = sqlx::query_as(sql).bind(sku).bind(sku).bind(most);
-        let rows: Vec<(String, u64, u64, Option<String>)> = query.fetch_all(&mut self.connection).await?;
+        let rows: Vec<(String, u64, u64, Option<String>)> = in_the_end(query.fetch_all(&mut self.connection)).await?;
         let read = |(payment_id, sku, order, state)| Unconfirmed {
             payment_id,
             sku_id: SkuId::new(sku),

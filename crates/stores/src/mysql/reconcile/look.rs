@@ -1,5 +1,6 @@
 //! The sums: whole tables grouped by SKU, and the ledger rows behind a sequence number.
 
+use super::super::bounded::{in_the_end, soon};
 use super::super::{Db, MySqlError};
 use flash_core::ids::{Epoch, SkuId};
 use flash_core::reconcile::Count;
@@ -34,18 +35,16 @@ impl Look {
     /// [`MySqlError`].
     pub async fn begin(db: &Db) -> Result<Self, MySqlError> {
         let mut connection = db.pool().acquire().await?.detach();
-        sqlx::raw_sql(
-            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY",
-        )
-        .execute(&mut connection)
-        .await?;
+        let begin =
+            "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ; START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY";
+        soon(sqlx::raw_sql(begin).execute(&mut connection)).await?;
         Ok(Self { connection })
     }
 
     /// Ends at once; not necessary, only quicker than dropping it.
     pub async fn end(self) {
         // A connection that cannot say goodbye is noticed by the server anyway.
-        let _ = self.connection.close().await;
+        let _ = soon(self.connection.close()).await;
     }
 
     /// The sums of these SKUs, or of all; a SKU without any order is missing.
@@ -73,7 +72,7 @@ impl Look {
             counts = counts("reason"),
             filter = filter("sku_id"),
         );
-        for row in sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await? {
+        for row in in_the_end(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection)).await? {
             let entry = totals.entry(sku(&row)?).or_default();
             entry.ledger_rows = four(&row)?;
             let [reserved, confirmed, cancelled, expired] = entry.ledger_rows;
@@ -88,7 +87,7 @@ impl Look {
              WHERE c.reason = 'CONFIRMED' {} GROUP BY c.sku_id",
             filter("c.sku_id")
         );
-        for row in sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await? {
+        for row in in_the_end(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection)).await? {
             totals.entry(sku(&row)?).or_default().ledger.sold = row.try_get("sold")?;
         }
         let sql = format!(
@@ -98,7 +97,7 @@ impl Look {
             counts = counts("state"),
             filter = filter("sku_id"),
         );
-        for row in sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection).await? {
+        for row in in_the_end(sqlx::raw_sql(AssertSqlSafe(sql)).fetch_all(&mut self.connection)).await? {
             let entry = totals.entry(sku(&row)?).or_default();
             entry.orders = four(&row)?;
             (entry.held, entry.sold) = (row.try_get("held")?, row.try_get("sold")?);
@@ -119,7 +118,7 @@ impl Look {
                    LEFT JOIN inventory_audit r ON r.order_id = a.order_id AND r.reason = 'RESERVED' \
                    WHERE a.sku_id = ? AND a.seq > ? AND a.seq <= ? AND a.epoch = ?";
         let query = sqlx::query(sql).bind(sku_id.get()).bind(after).bind(upto).bind(epoch.0);
-        let row = query.fetch_one(&mut self.connection).await?;
+        let row = in_the_end(query.fetch_one(&mut self.connection)).await?;
         Ok(Count {
             steps: row.try_get::<i64, _>("steps")?.unsigned_abs(),
             seq_sum: u128::from(row.try_get::<u64, _>("seq_sum")?),
@@ -148,7 +147,7 @@ impl Look {
                          UNION SELECT ? + 1) AS steps) AS pairs \
                    WHERE seq > before_seq + 1 ORDER BY seq LIMIT ?";
         let query = sqlx::query_as(sql).bind(after).bind(sku_id.get()).bind(after).bind(upto).bind(epoch.0);
-        Ok(query.bind(upto).bind(most).fetch_all(&mut self.connection).await?)
+        Ok(in_the_end(query.bind(upto).bind(most).fetch_all(&mut self.connection)).await?)
     }
 
     /// Behind which offset of each partition the events of an epoch stand: those of older epochs that count are before it.
@@ -157,7 +156,8 @@ impl Look {
     /// [`MySqlError`].
     pub async fn offsets_of_older(&mut self, epoch: Epoch) -> Result<BTreeMap<i32, u64>, MySqlError> {
         let sql = "SELECT partition_id, MAX(offset_no) FROM inventory_audit WHERE epoch < ? GROUP BY partition_id";
-        let rows: Vec<(u32, u64)> = sqlx::query_as(sql).bind(epoch.0).fetch_all(&mut self.connection).await?;
+        let rows: Vec<(u32, u64)> =
+            in_the_end(sqlx::query_as(sql).bind(epoch.0).fetch_all(&mut self.connection)).await?;
         Ok(rows.into_iter().filter_map(|(id, offset)| Some((i32::try_from(id).ok()?, offset + 1))).collect())
     }
 }

@@ -1,5 +1,6 @@
 //! The record of past runs (`reconcile_runs`). Append-only.
 
+use super::super::bounded::soon;
 use super::super::{Db, MySqlError, NOW_MS};
 use flash_core::ids::Epoch;
 use flash_core::reconcile::Finding;
@@ -70,7 +71,7 @@ pub async fn record(db: &Db, run: &NewRun<'_>) -> Result<u64, MySqlError> {
         "INSERT INTO reconcile_runs (at_ms, took_ms, who, why, epoch, skus, found, fixed, findings, repairs) \
          VALUES ({NOW_MS}, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
     );
-    let done = sqlx::query(AssertSqlSafe(sql))
+    let query = sqlx::query(AssertSqlSafe(sql))
         .bind(u64::try_from(run.took.as_millis()).unwrap_or(u64::MAX))
         .bind(run.who)
         .bind(run.why)
@@ -79,9 +80,8 @@ pub async fn record(db: &Db, run: &NewRun<'_>) -> Result<u64, MySqlError> {
         .bind(small(run.findings.len()))
         .bind(small(run.fixed))
         .bind(json(serde_json::to_string(kept)))
-        .bind(json(serde_json::to_string(repairs)))
-        .execute(db.pool())
-        .await?;
+        .bind(json(serde_json::to_string(repairs)));
+    let done = soon(query.execute(db.pool())).await?;
     Ok(done.last_insert_id())
 }
 
@@ -92,7 +92,7 @@ pub async fn record(db: &Db, run: &NewRun<'_>) -> Result<u64, MySqlError> {
 pub async fn list(db: &Db, most: u32) -> Result<Vec<Run>, MySqlError> {
     let sql = "SELECT run_id, at_ms, took_ms, who, why, epoch, skus, found, fixed, findings, repairs FROM reconcile_runs \
                ORDER BY run_id DESC LIMIT ?";
-    let rows = sqlx::query(sql).bind(most).fetch_all(db.pool()).await?;
+    let rows = soon(sqlx::query(sql).bind(most).fetch_all(db.pool())).await?;
     let read = |row: &sqlx::mysql::MySqlRow| -> Result<Run, sqlx::Error> {
         Ok(Run {
             run_id: row.try_get("run_id")?,
