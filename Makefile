@@ -11,7 +11,7 @@ CI := --profile ci
 # release has neither.
 TESTED := $(CI) --workspace --features flashd/faults
 
-.PHONY: help demo test test-apache check-deploy build fmt lint docs tools browser kafka report-picture monitoring-picture
+.PHONY: help demo test test-apache check-api check-deploy build fmt lint docs tools browser kafka report-picture monitoring-picture
 
 help:
 	@sed -n 's/^# //p' Makefile | head -3
@@ -19,6 +19,7 @@ help:
 	@echo "make install, make uninstall  programs, manual, completions, systemd units; after make build"
 	@echo "make dist   the archive of a release, with checksums and everybody's licences, in dist/"
 	@echo "make fmt    format;  make lint: clippy, warnings are errors;  make docs: API documentation"
+	@echo "make check-api  the API against its OpenAPI documents, by schemathesis (two minutes)"
 	@echo "make check-deploy  everything that runs flashd elsewhere: compose, nginx, Prometheus, Kubernetes, systemd"
 	@echo "make check-install  what install and dist make;  make deny: licences, sources and advisories of dependencies"
 	@echo "make tools  install what is missing;  make kafka: Apache Kafka's jars for --kafka apache"
@@ -34,6 +35,10 @@ test: tools browser
 # Apache Kafka as the broker; needs Java and Maven.
 test-apache: tools kafka
 	cargo test $(CI) -p flash-stack --test apache
+
+# flashd against its own OpenAPI documents, by schemathesis.
+check-api: tools
+	@scripts/check-api
 
 # compose, nginx, Prometheus, Grafana, Redis, Kafka, Kubernetes, systemd: validated, and run where no container is needed.
 check-deploy:

@@ -12,7 +12,8 @@
 --                         is settled release.lua adds :C:reservation:reserved_at:expires_at, :K (cancelled) or :X (expired);
 --                         until then :R and a time (ms) says when a repeated purchase was last given this hold as its answer
 -- ARGV  1 epoch  2 replids  3 unit price (minor)  4 idempotency time (ms)  5 burst  6 tokens per second
---       7.. four per ask: user, quantity, order id, reservation id
+--       7.. four per ask: user, quantity, order id, reservation id. Without an order id only the answer that the key already
+--       has is wanted: if it has none, that is 10
 -- Reply {'FENCED', reason}
 --    or {'OK', now, hold_ms, available, held, sold, closing, seq, first_expiry, winners, restocked_ms, verdict...}:
 --       0 won | 2 key reused | 3 rate limited | 4 not open | 5 closed | 6 cap reached | 7 sold out | 8 hold expired
@@ -139,6 +140,7 @@ local function decide(i)
   local name, quantity = KEYS[FIRST_KEY + i - 1], ARGV[base + 1]
   local answer = answered(i, name, quantity)
   if answer then return answer end
+  if ARGV[base + 2] == '' then return 10 end
   local buyer = buyer_of(i)
   if buyer and not take_token(buyer) then return 3 end
   if paused == 1 then return 10 end

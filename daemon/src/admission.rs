@@ -25,11 +25,15 @@ pub(crate) struct Admission {
 
 /// One purchase in flight; gives its place back when dropped, also when the client goes away.
 #[derive(Debug)]
-pub(crate) struct Admitted<'a>(&'a AtomicUsize);
+pub(crate) struct Admitted<'a> {
+    in_flight: &'a AtomicUsize,
+    /// Nothing new is sold: only the answer that the purchase's key already has may be given.
+    pub(crate) replay_only: bool,
+}
 
 impl Drop for Admitted<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Release);
+        self.in_flight.fetch_sub(1, Ordering::Release);
     }
 }
 
@@ -38,10 +42,12 @@ impl Admission {
         Self { shut: AtomicU8::new(0), in_flight: AtomicUsize::new(0), in_flight_max, lease, recorder }
     }
 
-    /// Admits a purchase, cheapest check first.
-    pub(crate) fn admit(&self) -> Result<Admitted<'_>, Refusal> {
+    /// Admits a purchase, cheapest check first. One with a key of its own is admitted into a pause as well: it may have been
+    /// won before, and one key has one answer.
+    pub(crate) fn admit(&self, has_key: bool) -> Result<Admitted<'_>, Refusal> {
         match self.shut.load(Ordering::Relaxed) {
-            0 => self.enter(),
+            0 => self.enter(false),
+            PAUSED if has_key => self.enter(true),
             PAUSED => Err(Refusal::SalePaused),
             _ => Err(Refusal::Overloaded),
         }
@@ -49,14 +55,14 @@ impl Admission {
 
     /// Admits a payment or cancellation: what was sold before a pause or a drain can be settled in it.
     pub(crate) fn admit_settlement(&self) -> Result<Admitted<'_>, Refusal> {
-        if self.shut.load(Ordering::Relaxed) & STOPPING != 0 { Err(Refusal::Overloaded) } else { self.enter() }
+        if self.shut.load(Ordering::Relaxed) & STOPPING != 0 { Err(Refusal::Overloaded) } else { self.enter(false) }
     }
 
-    fn enter(&self) -> Result<Admitted<'_>, Refusal> {
+    fn enter(&self, replay_only: bool) -> Result<Admitted<'_>, Refusal> {
         if !self.lease.is_open() || self.recorder.partitions() == 0 {
             return Err(Refusal::StockRecovering);
         }
-        let admitted = Admitted(&self.in_flight);
+        let admitted = Admitted { in_flight: &self.in_flight, replay_only };
         if self.in_flight.fetch_add(1, Ordering::Acquire) >= self.in_flight_max {
             drop(admitted);
             return Err(Refusal::Overloaded);
@@ -84,7 +90,7 @@ impl Admission {
         self.set(DRAINING, on);
     }
 
-    /// Tells buyers that the sale is paused, until told otherwise.
+    /// Sells nothing new, until told otherwise: buyers hear that the sale is paused.
     pub(crate) fn pause(&self, on: bool) {
         self.set(PAUSED, on);
     }

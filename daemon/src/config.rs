@@ -59,6 +59,8 @@ pub struct HttpConfig {
     pub connections_max: usize,
     /// How long running requests may take to finish at shutdown.
     pub drain: Duration,
+    /// How long idle connections stay open at shutdown.
+    pub drain_idle: Duration,
 }
 
 /// The admin plane.
@@ -224,6 +226,7 @@ fn read_http(settings: &Settings) -> Result<HttpConfig, SettingsError> {
         in_flight_max: count("http.in_flight_max", limits::IN_FLIGHT_MAX)?,
         connections_max: count("http.connections_max", 1_000_000)?,
         drain: settings.duration("http.drain", 0..=600_000)?,
+        drain_idle: settings.duration("http.drain_idle", 0..=600_000)?,
     })
 }
 

@@ -10,6 +10,7 @@ pub mod config;
 pub mod crash;
 pub mod dead_letters;
 pub mod logs;
+pub mod openapi;
 pub mod projector;
 pub mod rebuild;
 pub mod reconcile;

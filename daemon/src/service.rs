@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::events::Events;
 use crate::fenced::Fenced;
-use crate::http::{Connections, Twins, Webhook, serve};
+use crate::http::{Connections, Phase, Twins, Webhook, serve};
 use crate::lane::Deciders;
 use crate::lease::Lease;
 use crate::logs::LogFilter;
@@ -79,6 +79,7 @@ pub struct Running {
     pub addresses: Addresses,
     app: Arc<App>,
     places: Arc<Semaphore>,
+    phase: watch::Sender<Phase>,
     draining: watch::Sender<bool>,
     stop_projector: watch::Sender<bool>,
     sweeper: Option<JoinHandle<()>>,
@@ -94,6 +95,7 @@ pub struct Running {
 pub async fn start(config: Config, logs: LogFilter) -> Result<Running, ServiceError> {
     let api = if config.role.sells() { Some(listen(config.http.listen)?) } else { None };
     let admin_listener = listen(config.admin.listen)?;
+    let (phase, phases) = watch::channel(Phase::Open);
     let (draining, drained) = watch::channel(false);
     let (stop_projector, projector_stopped) = watch::channel(false);
     let (instance, events) = (instance(), Arc::<Events>::default());
@@ -148,10 +150,10 @@ pub async fn start(config: Config, logs: LogFilter) -> Result<Running, ServiceEr
     let addresses = Addresses { api: api.as_ref().and_then(|api| api.local_addr().ok()), admin: admin.address() };
     keepers.push(tokio::spawn(announce::keep(Arc::clone(&app), addresses)));
     if let Some(api) = api {
-        let connections = Connections { places: Arc::clone(&places), draining: drained };
+        let connections = Connections { places: Arc::clone(&places), phase: phases };
         keepers.push(tokio::spawn(serve(api, Arc::clone(&app), connections)));
     }
-    Ok(Running { addresses, app, places, draining, stop_projector, sweeper, projector, keepers, admin })
+    Ok(Running { addresses, app, places, phase, draining, stop_projector, sweeper, projector, keepers, admin })
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
@@ -230,14 +232,17 @@ impl Running {
         self.app.control.asked_to_exit().await;
     }
 
-    /// Stops in phases: refuse, finish what runs, empty the producer, finish the projector's batch, let go of the leases.
+    /// Stops in phases: part from those who are connected, refuse, finish what runs, empty the producer, finish the projector's
+    /// batch, let go of the leases.
     pub async fn stop(mut self) {
         tracing::info!("stopping");
         self.app.control.stop();
+        self.draining.send_replace(true);
+        self.part().await;
         if let Some(shop) = &self.app.shop {
             shop.admission.stop();
         }
-        self.draining.send_replace(true);
+        self.phase.send_replace(Phase::Closed);
         self.finish_requests().await;
         if let Some(sweeper) = self.sweeper.take() {
             // It bounds its own end.
@@ -263,10 +268,22 @@ impl Running {
         tracing::info!("stopped");
     }
 
+    /// Goes on serving those who are connected for a moment, once each: a proxy must not find a connection closed that it has
+    /// just used. Over as soon as nobody is left.
+    async fn part(&self) {
+        self.phase.send_replace(Phase::Closing);
+        self.all_gone(self.app.config.http.drain_idle).await;
+    }
+
+    /// Waits until no connection is left; false if that takes longer than this.
+    async fn all_gone(&self, patience: Duration) -> bool {
+        let all = u32::try_from(self.app.config.http.connections_max).unwrap_or(u32::MAX);
+        tokio::time::timeout(patience, self.places.acquire_many(all)).await.is_ok()
+    }
+
     async fn finish_requests(&self) {
         let config = &self.app.config.http;
-        let all = u32::try_from(config.connections_max).unwrap_or(u32::MAX);
-        if tokio::time::timeout(config.drain, self.places.acquire_many(all)).await.is_err() {
+        if !self.all_gone(config.drain).await {
             let open = config.connections_max - self.places.available_permits();
             let running = self.app.shop.as_ref().map_or(0, |shop| shop.admission.in_flight());
             tracing::warn!(connections = open, purchases = running, "cut off at the end of the drain time");

@@ -97,6 +97,7 @@ impl Sale {
             order_id: OrderId::new(1_000_000 + id),
             reservation_id: ReservationId::new(2_000_000 + id),
             idempotency_key: format!("key-{id}"),
+            replay_only: false,
         };
         let fence = self.fence().await;
         let batch = Batch { keys: &self.keys, fence: &fence, unit_price_minor: 4_900, asks: &[ask] };

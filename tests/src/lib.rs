@@ -1,7 +1,8 @@
 //! Harness for end-to-end and fault tests over the real stack.
 //!
 //! Order of the modules is the order of a test: `backends` (real servers) → `site` (a sale of its own on them) → `daemon`
-//! (flashd as a child process) and `operator` (flashctl, likewise) → `wire` (HTTP by hand) → `buyer`, `cashier` and `crowd` (who buys, pays and cancels, and what
+//! (flashd as a child process) and `operator` (flashctl, likewise) → `wire` (HTTP by hand) → `contract` (what the
+//! OpenAPI document says about answers) → `buyer`, `cashier` and `crowd` (who buys, pays and cancels, and what
 //! they were told) → `books` (whether everything adds up). A test that forgets [`site::Site::finish`] fails: no test passes with unbalanced books.
 
 #![expect(clippy::unwrap_used, reason = "this is a test harness: a panic is the report")]
@@ -10,6 +11,7 @@ pub mod backends;
 pub mod books;
 pub mod buyer;
 pub mod cashier;
+pub mod contract;
 pub mod crowd;
 pub mod daemon;
 pub mod exposition;

@@ -1,6 +1,7 @@
 //! HTTP/1.1 by hand over one TCP connection. Small enough to be obviously right, and free to send what no client library
 //! would: the malformed requests of `bad_requests` use the same connection as the buyers.
 
+use crate::contract;
 use serde_json::Value;
 use std::io::{Error, ErrorKind, Result};
 use std::time::Duration;
@@ -96,7 +97,9 @@ impl Connection {
     /// Like [`Connection::answer`].
     pub async fn get(&mut self, path: &str) -> Result<Answer> {
         self.send(format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n").as_bytes()).await?;
-        self.answer().await
+        let answer = self.answer().await?;
+        contract::check("get", path, &answer);
+        Ok(answer)
     }
 
     /// `HEAD`, whose answer has a length but no body.
@@ -118,7 +121,9 @@ impl Connection {
             body.len()
         );
         self.send(&[head.as_bytes(), body].concat()).await?;
-        self.answer().await
+        let answer = self.answer().await?;
+        contract::check("post", path, &answer);
+        Ok(answer)
     }
 
     /// Whether the other side has closed the connection, waiting for it at most `patience`.

@@ -135,6 +135,50 @@ impl Advice {
 }
 
 impl Refusal {
+    /// One of each, and one per reason where there are several: for documents and tests, which must not forget any.
+    #[must_use]
+    pub fn one_of_each() -> Vec<Self> {
+        let payment_id = || PaymentId::parse("pi_1").into_iter();
+        let refunded = |reason| payment_id().map(move |payment_id| Self::Refunded { payment_id, reason });
+        let wait = Some(Duration::from_secs(42));
+        let mut all = vec![
+            Self::Validation("quantity: must be a whole number from 1 to 10".to_owned()),
+            Self::Framing,
+            Self::RouteNotFound,
+            Self::MethodNotAllowed,
+            Self::RequestTimeout,
+            Self::PayloadTooLarge,
+            Self::UnsupportedMediaType,
+            Self::ExpectationFailed,
+            Self::SkuNotFound,
+            Self::OrderNotFound,
+            Self::LimitReached,
+            Self::SaleNotOpen { opens_at_ms: 1_795_383_600_000 },
+            Self::SalePaused,
+            Self::SaleClosed,
+            Self::InProgress,
+            Self::SoldOut(SoldOut { is_final: true, held: 0, retry_after: None }),
+            Self::SoldOut(SoldOut { is_final: false, held: 3, retry_after: wait }),
+            Self::ReservationExpired,
+            Self::ReservationCancelled,
+            Self::AlreadyPaid,
+            Self::KeyReused,
+            Self::PaymentReused { order_id: OrderId::new(383_006_771_100_254_208) },
+            Self::AmountMismatch { expected_minor: 4_900 },
+            Self::CurrencyMismatch { expected: "EUR".to_owned() },
+            Self::SignatureInvalid("no v1 signature matches the body"),
+            Self::RateLimited,
+            Self::Overloaded,
+            Self::StockRecovering,
+            Self::OrderPending,
+            Self::SettlementUnknown,
+            Self::ViewUnavailable,
+            Self::OutcomeUnknown { idempotency_key: "auto-383006771100254208".to_owned() },
+        ];
+        all.extend(RefundReason::ALL.into_iter().flat_map(refunded));
+        all
+    }
+
     /// Status, code, message and retry advice: the one table.
     #[must_use]
     pub fn advice(&self) -> Advice {
@@ -267,22 +311,58 @@ fn whole_seconds(wait: Duration) -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
     fn every_429_and_503_says_when_to_come_back() {
-        let unknown = Refusal::OutcomeUnknown { idempotency_key: "k".into() };
-        for refusal in [
-            Refusal::RateLimited,
-            Refusal::Overloaded,
-            Refusal::StockRecovering,
-            Refusal::ViewUnavailable,
-            Refusal::OrderPending,
-            Refusal::SettlementUnknown,
-            unknown,
-        ] {
+        for refusal in Refusal::one_of_each() {
             let advice = refusal.advice();
-            assert!(matches!(advice.status, 429 | 503) && advice.retry_after_s.is_some(), "{refusal:?}");
+            if matches!(advice.status, 429 | 503) {
+                assert!(advice.retry_after_s.is_some(), "{refusal:?}");
+            }
         }
+    }
+
+    /// A new variant does not compile here until it has a place; then it must be in the list.
+    #[test]
+    fn one_of_each_forgets_none() {
+        const KINDS: usize = 32;
+        let place = |refusal: &Refusal| match refusal {
+            Refusal::Validation(_) => 0,
+            Refusal::Framing => 1,
+            Refusal::RouteNotFound => 2,
+            Refusal::MethodNotAllowed => 3,
+            Refusal::RequestTimeout => 4,
+            Refusal::PayloadTooLarge => 5,
+            Refusal::UnsupportedMediaType => 6,
+            Refusal::ExpectationFailed => 7,
+            Refusal::SkuNotFound => 8,
+            Refusal::OrderNotFound => 9,
+            Refusal::LimitReached => 10,
+            Refusal::SaleNotOpen { .. } => 11,
+            Refusal::SalePaused => 12,
+            Refusal::SaleClosed => 13,
+            Refusal::InProgress => 14,
+            Refusal::SoldOut(_) => 15,
+            Refusal::ReservationExpired => 16,
+            Refusal::ReservationCancelled => 17,
+            Refusal::AlreadyPaid => 18,
+            Refusal::KeyReused => 19,
+            Refusal::PaymentReused { .. } => 20,
+            Refusal::AmountMismatch { .. } => 21,
+            Refusal::CurrencyMismatch { .. } => 22,
+            Refusal::Refunded { .. } => 23,
+            Refusal::SignatureInvalid(_) => 24,
+            Refusal::RateLimited => 25,
+            Refusal::Overloaded => 26,
+            Refusal::StockRecovering => 27,
+            Refusal::OrderPending => 28,
+            Refusal::SettlementUnknown => 29,
+            Refusal::ViewUnavailable => 30,
+            Refusal::OutcomeUnknown { .. } => 31,
+        };
+        let there: BTreeSet<usize> = Refusal::one_of_each().iter().map(place).collect();
+        assert!(there.into_iter().eq(0..KINDS));
     }
 
     #[test]

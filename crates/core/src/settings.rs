@@ -174,6 +174,13 @@ pub const SETTINGS: &[Setting] = &[
     ),
     row("http.connections_max", "FLASH_CONNECTIONS_MAX", "connections-max", "16384", "Open API connections."),
     row("http.drain", "FLASH_DRAIN", "drain", "10s", "How long running requests may take to finish at shutdown."),
+    row(
+        "http.drain_idle",
+        "FLASH_DRAIN_IDLE",
+        "drain-idle",
+        "1s",
+        "How long before that idle connections stay open: each is served once more and told to close.",
+    ),
     row("runtime.threads", "FLASH_THREADS", "threads", "0", "Threads of the API runtime; 0: one per core."),
     row("log.filter", "FLASH_LOG", "log", "info", "Log filter, like info or flashd=debug."),
     row("log.format", "FLASH_LOG_FORMAT", "log-format", "text", "text or json."),

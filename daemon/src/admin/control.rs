@@ -12,7 +12,7 @@ use serde::de::DeserializeOwned;
 use serde_json::json;
 
 /// Longest reason of a pause, in characters.
-const REASON_MAX: usize = 200;
+pub(crate) const REASON_MAX: usize = 200;
 
 const STOPPING: Problem = Problem::Conflict("The daemon is stopping.");
 

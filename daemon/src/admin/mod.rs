@@ -17,9 +17,15 @@ mod stats;
 mod watch;
 mod worker;
 
+pub(crate) use control::REASON_MAX;
+pub(crate) use problem::PROBLEMS;
+pub(crate) use stats::{SKUS_DEFAULT, SKUS_MAX};
+
 use crate::app::App;
-use crate::http::Answer;
+use crate::http::problem::method_not_allowed;
+use crate::http::{Answer, json};
 use crate::meters;
+use crate::openapi;
 use crate::service::ServiceError;
 use guard::Guard;
 use hyper::body::Incoming;
@@ -135,6 +141,7 @@ async fn serve(listener: TcpListener, plane: Arc<Plane>, mut stopped: channel::R
 /// A page or a verb.
 #[derive(Clone, Copy)]
 enum Route {
+    OpenApi,
     Livez,
     Readyz,
     Metrics,
@@ -145,24 +152,28 @@ enum Route {
     LogFilter,
 }
 
+/// Where they are.
+const ROUTES: [(&str, Route); 9] = [
+    ("/openapi.json", Route::OpenApi),
+    ("/livez", Route::Livez),
+    ("/readyz", Route::Readyz),
+    ("/metrics", Route::Metrics),
+    ("/stats", Route::Stats),
+    ("/control/pause", Route::Pause),
+    ("/control/resume", Route::Resume),
+    ("/control/drain", Route::Drain),
+    ("/control/log-filter", Route::LogFilter),
+];
+
 impl Route {
     fn of(path: &str) -> Option<Self> {
-        Some(match path {
-            "/livez" => Self::Livez,
-            "/readyz" => Self::Readyz,
-            "/metrics" => Self::Metrics,
-            "/stats" => Self::Stats,
-            "/control/pause" => Self::Pause,
-            "/control/resume" => Self::Resume,
-            "/control/drain" => Self::Drain,
-            "/control/log-filter" => Self::LogFilter,
-            _ => return None,
-        })
+        ROUTES.iter().find(|(known, _)| *known == path).map(|(_, route)| *route)
     }
 
     /// The methods it has.
     const fn methods(self) -> &'static [Method] {
         match self {
+            Self::OpenApi => &[Method::GET, Method::HEAD],
             Self::Livez | Self::Readyz | Self::Metrics | Self::Stats => &[Method::GET],
             Self::Pause | Self::Resume | Self::Drain => &[Method::POST],
             Self::LogFilter => &[Method::GET, Method::PUT],
@@ -170,13 +181,22 @@ impl Route {
     }
 }
 
+/// Method and path of all of them.
+#[cfg(test)]
+pub(crate) fn routes() -> std::collections::BTreeSet<(String, String)> {
+    let of = |(path, route): &(&str, Route)| {
+        route.methods().iter().map(|method| (method.to_string(), (*path).to_owned())).collect::<Vec<_>>()
+    };
+    ROUTES.iter().flat_map(of).collect()
+}
+
 async fn answer(plane: &Plane, request: Request<Incoming>) -> Answer {
     let app = &*plane.app;
     let Some(route) = Route::of(request.uri().path()) else { return problem::not_found() };
     if !route.methods().contains(request.method()) {
-        return problem::method_not_allowed(route.methods());
+        return method_not_allowed(route.methods());
     }
-    if request.method() != Method::GET
+    if !request.method().is_safe()
         && let Err(refused) = plane.guard.check(request.headers())
     {
         plane.refused.note(request.uri().path());
@@ -185,6 +205,7 @@ async fn answer(plane: &Plane, request: Request<Incoming>) -> Answer {
     let uri = request.uri();
     let target = uri.path_and_query().map_or(uri.path(), |target| target.as_str());
     let result = match route {
+        Route::OpenApi => return json(openapi::operators()),
         Route::Livez => return health::livez(app),
         Route::Readyz => return health::readyz(app),
         Route::Metrics => return plane.pages.get(uri.path(), || metrics::metrics(app)),

@@ -4,9 +4,15 @@ use crate::http::{Answer, problem};
 use bytes::Bytes;
 use flash_core::outcome::Refusal;
 use http_body_util::Full;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
-use hyper::{Method, Response, StatusCode};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use hyper::{Response, StatusCode};
 use serde_json::json;
+
+const UNAUTHORIZED: (u16, &str) = (401, "UNAUTHORIZED");
+const CONTROL_DISABLED: (u16, &str) = (403, "CONTROL_DISABLED");
+const CONFLICT: (u16, &str) = (409, "CONFLICT");
+/// Status and code of what only the admin plane says.
+pub(crate) const PROBLEMS: [(u16, &str); 3] = [UNAUTHORIZED, CONTROL_DISABLED, CONFLICT];
 
 /// Why a page or verb was not given.
 #[derive(Debug)]
@@ -39,12 +45,12 @@ impl Problem {
             Self::Common(refusal) => problem::answer(refusal),
             Self::Unauthorized => {
                 let text = "This needs the daemon's admin token: Authorization: Bearer TOKEN.";
-                let mut answer = build(StatusCode::UNAUTHORIZED, "UNAUTHORIZED", text);
+                let mut answer = build(UNAUTHORIZED, text);
                 answer.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
                 answer
             }
-            Self::Forbidden(text) => build(StatusCode::FORBIDDEN, "CONTROL_DISABLED", text),
-            Self::Conflict(text) => build(StatusCode::CONFLICT, "CONFLICT", text),
+            Self::Forbidden(text) => build(CONTROL_DISABLED, text),
+            Self::Conflict(text) => build(CONFLICT, text),
         }
     }
 }
@@ -54,17 +60,8 @@ pub(super) fn not_found() -> Answer {
     problem::answer(&Refusal::RouteNotFound)
 }
 
-/// The page has other methods.
-pub(super) fn method_not_allowed(methods: &[Method]) -> Answer {
-    let mut answer = problem::answer(&Refusal::MethodNotAllowed);
-    let allow: Vec<&str> = methods.iter().map(Method::as_str).collect();
-    if let Ok(allow) = HeaderValue::from_str(&allow.join(", ")) {
-        answer.headers_mut().insert(ALLOW, allow);
-    }
-    answer
-}
-
-fn build(status: StatusCode, code: &str, text: &str) -> Answer {
+fn build((status, code): (u16, &str), text: &str) -> Answer {
+    let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let body = json!({
         "type": format!("urn:flash-sale:problem:{}", code.to_ascii_lowercase()),
         "title": status.canonical_reason(),

@@ -10,9 +10,9 @@ use bytes::Bytes;
 use flash_core::stats::{Stats, VERSION};
 
 /// SKUs that are listed if nobody asks for another number.
-const SKUS_DEFAULT: usize = 200;
+pub(crate) const SKUS_DEFAULT: usize = 200;
 /// Most SKUs that are listed, about 4 MB of JSON.
-const SKUS_MAX: usize = 10_000;
+pub(crate) const SKUS_MAX: usize = 10_000;
 
 /// `GET /stats?skus=N`.
 pub(super) fn stats(app: &App, query: Option<&str>) -> Result<Answer, Problem> {

@@ -5,25 +5,30 @@ mod orders;
 pub(crate) mod problem;
 mod purchase;
 mod read;
+mod request_id;
 mod serve;
 mod settle;
 mod twins;
 mod webhook;
 
-pub(crate) use orders::may_still_come;
-pub(crate) use serve::{Connections, serve};
+pub(crate) use orders::{PAGE_DEFAULT, PAGE_MAX, may_still_come};
+pub(crate) use purchase::won_body;
+pub(crate) use serve::{Connections, Phase, serve};
 pub(crate) use twins::Twins;
 pub(crate) use webhook::Webhook;
 
 use crate::app::{App, Shop};
 use crate::meters::Endpoint;
+use crate::openapi;
 use bytes::Bytes;
 use flash_core::outcome::Refusal;
 use http_body_util::Full;
 use hyper::body::Incoming;
-use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response};
+use request_id::RequestId;
 use std::time::{Duration, Instant};
+use tracing::Instrument;
 
 /// An answer of the API: always complete in memory.
 pub(crate) type Answer = Response<Full<Bytes>>;
@@ -44,14 +49,18 @@ enum Route<'a> {
     Cancel(&'a str),
     Webhook,
     Health,
+    OpenApi,
 }
 
 impl<'a> Route<'a> {
     fn of(path: &'a str) -> Option<Self> {
-        if path == "/health" {
-            return Some(Self::Health);
-        }
-        let rest = path.strip_prefix(API)?;
+        let Some(rest) = path.strip_prefix(API) else {
+            return match path {
+                "/health" => Some(Self::Health),
+                "/openapi.json" => Some(Self::OpenApi),
+                _ => None,
+            };
+        };
         match rest {
             "purchase" => Some(Self::Purchase),
             "skus" => Some(Self::Skus),
@@ -81,21 +90,29 @@ impl<'a> Route<'a> {
             Self::Cancel(_) => Endpoint::Cancel,
             Self::Webhook => Endpoint::Webhook,
             Self::Health => Endpoint::Health,
+            Self::OpenApi => Endpoint::OpenApi,
         }
     }
 
-    const fn method(&self) -> Method {
+    const fn methods(&self) -> &'static [Method] {
         match self {
-            Self::Purchase | Self::Pay(_) | Self::Cancel(_) | Self::Webhook => Method::POST,
-            Self::Skus | Self::Sku(_) | Self::Orders | Self::Order(_) | Self::Health => Method::GET,
+            Self::Purchase | Self::Pay(_) | Self::Cancel(_) | Self::Webhook => &[Method::POST],
+            Self::Skus | Self::Sku(_) | Self::Orders | Self::Order(_) | Self::Health => &[Method::GET],
+            Self::OpenApi => &[Method::GET, Method::HEAD],
         }
     }
 }
 
+/// Where a path leads, and by which methods.
+#[cfg(test)]
+pub(crate) fn route(path: &str) -> Option<(Endpoint, &'static [Method])> {
+    Route::of(path).map(|route| (route.endpoint(), route.methods()))
+}
+
 /// Answers one request.
-pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -> Answer {
+async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, id: &RequestId) -> Answer {
     let started = Instant::now();
-    let (endpoint, answer, took) = dispatch(app, shop, request, started).await;
+    let (endpoint, answer, took) = dispatch(app, shop, (request, id), started).await;
     let took = took.unwrap_or_else(|| started.elapsed());
     app.meters.http.answered(endpoint, answer.status().as_u16(), took);
     answer
@@ -105,39 +122,37 @@ pub(crate) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>) -
 async fn dispatch(
     app: &App,
     shop: &Shop,
-    request: Request<Incoming>,
+    (request, id): (Request<Incoming>, &RequestId),
     started: Instant,
 ) -> (Endpoint, Answer, Option<Duration>) {
     let Some(route) = Route::of(request.uri().path()) else {
         return (Endpoint::Other, problem::answer(&Refusal::RouteNotFound), None);
     };
-    if *request.method() != route.method() {
-        let mut answer = problem::answer(&Refusal::MethodNotAllowed);
-        if let Ok(allow) = HeaderValue::from_str(route.method().as_str()) {
-            answer.headers_mut().insert(ALLOW, allow);
-        }
-        return (Endpoint::Other, answer, None);
+    if !route.methods().contains(request.method()) {
+        return (Endpoint::Other, problem::method_not_allowed(route.methods()), None);
     }
     let endpoint = route.endpoint();
     let answer = match route {
         Route::Purchase => {
-            let (answer, took) = purchase::handle(app, shop, request, started).await;
+            let (answer, took) = purchase::handle(app, shop, (request, id), started).await;
             return (endpoint, answer, Some(took));
         }
         Route::Skus => read::skus(shop),
-        Route::Sku(id) => read::sku(shop, id).await,
+        Route::Sku(sku_id) => read::sku(shop, sku_id).await,
         Route::Orders => orders::of_user(app, request.uri().query()).await,
-        Route::Order(id) => orders::one(app, shop, id).await,
-        Route::Pay(id) => {
-            let id = id.to_owned();
-            settle::pay(app, shop, &id, request).await
+        Route::Order(order_id) => orders::one(app, shop, order_id).await,
+        Route::Pay(order_id) => {
+            let order_id = order_id.to_owned();
+            settle::pay(app, shop, &order_id, request).instrument(id.span()).await
         }
-        Route::Cancel(id) => {
-            let id = id.to_owned();
-            settle::cancel(app, shop, &id, request).await
+        Route::Cancel(order_id) => {
+            let order_id = order_id.to_owned();
+            settle::cancel(app, shop, &order_id, request).instrument(id.span()).await
         }
-        Route::Webhook => webhook::handle(app, shop, request).await,
+        Route::Webhook => webhook::handle(app, shop, request).instrument(id.span()).await,
         Route::Health => read::health(app),
+        // Without its body for HEAD: the server sees to that.
+        Route::OpenApi => json(openapi::buyers()),
     };
     (endpoint, answer, None)
 }

@@ -25,9 +25,9 @@ const FUTURE_MARGIN_MS: u64 = 15 * 60 * 1000;
 /// How long a look at MySQL may take.
 const VIEW_TIMEOUT: Duration = Duration::from_secs(2);
 /// Most orders on one page.
-const PAGE_MAX: u32 = 100;
+pub(crate) const PAGE_MAX: u32 = 100;
 /// How many if nobody says.
-const PAGE_DEFAULT: u32 = 20;
+pub(crate) const PAGE_DEFAULT: u32 = 20;
 
 /// `GET /api/v1/flash/orders/{orderId}`.
 pub(super) async fn one(app: &App, shop: &Shop, id: &str) -> Answer {

@@ -4,8 +4,8 @@ use super::Answer;
 use bytes::Bytes;
 use flash_core::outcome::{Refusal, SoldOut};
 use http_body_util::Full;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
-use hyper::{Response, StatusCode};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue, RETRY_AFTER};
+use hyper::{Method, Response, StatusCode};
 use serde_json::{Map, Value, json};
 
 const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -14,6 +14,16 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 /// Builds the answer of a refusal.
 pub(crate) fn answer(refusal: &Refusal) -> Answer {
     with_body(refusal, body(refusal))
+}
+
+/// The answer to a method that a path does not have.
+pub(crate) fn method_not_allowed(methods: &[Method]) -> Answer {
+    let mut answer = answer(&Refusal::MethodNotAllowed);
+    let allow: Vec<&str> = methods.iter().map(Method::as_str).collect();
+    if let Ok(allow) = HeaderValue::from_str(&allow.join(", ")) {
+        answer.headers_mut().insert(ALLOW, allow);
+    }
+    answer
 }
 
 /// The answer of a local sold-out, with the body the lane has prebuilt.
@@ -42,7 +52,8 @@ fn with_body(refusal: &Refusal, body: Bytes) -> Answer {
     response
 }
 
-fn body(refusal: &Refusal) -> Bytes {
+/// The body of a refusal.
+pub(crate) fn body(refusal: &Refusal) -> Bytes {
     let advice = refusal.advice();
     let mut problem = Map::new();
     problem.insert("type".into(), format!("urn:flash-sale:problem:{}", advice.code.to_ascii_lowercase()).into());
@@ -62,7 +73,7 @@ fn body(refusal: &Refusal) -> Bytes {
 }
 
 /// Members that only some problems have.
-fn extras(refusal: &Refusal) -> Map<String, Value> {
+pub(crate) fn extras(refusal: &Refusal) -> Map<String, Value> {
     let extras = match refusal {
         Refusal::SaleNotOpen { opens_at_ms } => json!({ "opensAt": opens_at_ms }),
         Refusal::SoldOut(sold_out) => json!({ "final": sold_out.is_final, "held": sold_out.held }),

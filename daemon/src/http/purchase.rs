@@ -1,5 +1,6 @@
 //! `POST /api/v1/flash/purchase`: parse → admit → queue → answer.
 
+use super::request_id::RequestId;
 use super::{Answer, REPLAYED, body, json, problem};
 use crate::app::{App, Shop};
 use crate::clock::boot_ms;
@@ -27,7 +28,12 @@ enum Told {
 }
 
 /// Handles one purchase and counts it.
-pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, started: Instant) -> (Answer, Duration) {
+pub(super) async fn handle(
+    app: &App,
+    shop: &Shop,
+    (request, id): (Request<Incoming>, &RequestId),
+    started: Instant,
+) -> (Answer, Duration) {
     let told = purchase(app, shop, request).await;
     let took = started.elapsed();
     let answer = match told {
@@ -41,6 +47,10 @@ pub(super) async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, s
         }
         Err(refusal) => {
             app.meters.refused(&refusal, took);
+            if matches!(refusal, Refusal::OutcomeUnknown { .. }) {
+                // What caused it is told once per batch; this is for whoever looks for one buyer.
+                tracing::debug!(request = %id, "a purchase's outcome is unknown");
+            }
             problem::answer(&refusal)
         }
     };
@@ -57,12 +67,15 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
         Refusal::StockRecovering
     })?;
     offer.lane.meters().asked();
-    let _admitted = shop.admission.admit().inspect_err(|refusal| {
+    let admitted = shop.admission.admit(purchase.idempotency_key.is_some()).inspect_err(|refusal| {
         if matches!(refusal, Refusal::StockRecovering) {
             shop.deciders.selling.nothing_is_decided();
         }
     })?;
     if let Some((sold_out, body)) = offer.lane.latch().answer(purchase.user_id) {
+        if admitted.replay_only {
+            return Err(Refusal::SalePaused);
+        }
         offer.lane.meters().latched_out();
         return Ok(Told::Latched(sold_out, body));
     }
@@ -80,7 +93,9 @@ async fn purchase(app: &App, shop: &Shop, request: Request<Incoming>) -> Result<
     let unknown = Refusal::OutcomeUnknown { idempotency_key: idempotency_key.clone() };
     crash::point("purchase.admitted");
     let began_ms = boot_ms();
-    let verdict = offer.lane.enqueue(Ask { user_id, quantity, order_id, reservation_id, idempotency_key })?;
+    let replay_only = admitted.replay_only;
+    let ask = Ask { user_id, quantity, order_id, reservation_id, idempotency_key, replay_only };
+    let verdict = offer.lane.enqueue(ask)?;
     // If the client goes away here the purchase is still decided, and its verdict waits under the key.
     match tokio::time::timeout(app.config.http.answer_timeout, verdict).await {
         // The second condition is for a machine that was suspended after its event was handed over: the time-out does not count
@@ -108,19 +123,23 @@ fn header_key(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 }
 
 fn won(receipt: &Receipt, replayed: bool, took_ms: u128) -> Answer {
-    let body = format!(
+    let mut answer = json(won_body(receipt, took_ms).into());
+    if replayed {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    answer
+}
+
+/// What a winner is told.
+pub(crate) fn won_body(receipt: &Receipt, took_ms: u128) -> String {
+    format!(
         "{{\"success\":true,\"reservationId\":\"{}\",\"orderId\":\"{}\",\"expiresAt\":{},\
          \"message\":\"Reservation confirmed. Complete payment within {}.\",\"processingTimeMs\":{took_ms}}}",
         receipt.reservation_id,
         receipt.order_id,
         receipt.expires_at_ms,
         in_words(receipt.expires_at_ms.saturating_sub(receipt.reserved_at_ms)),
-    );
-    let mut answer = json(body.into());
-    if replayed {
-        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
-    }
-    answer
+    )
 }
 
 /// A hold time for people: whole minutes where it is, seconds otherwise.

@@ -1,11 +1,17 @@
 //! Connections: accepting within bounds, closing the silent ones, and letting go at shutdown.
+//!
+//! A proxy that keeps connections to us may use one in the very moment we close it; then it has lost a purchase and cannot
+//! know whether it was decided. So at shutdown a connection is closed by the answer to its next request, which says so, and
+//! only those that have none for a while are closed while idle.
 
+use super::request_id::{RequestId, X_REQUEST_ID};
 use super::{Answer, handle};
 use crate::app::App;
 use crate::clock::boot_ms;
 use flash_core::limits::{FIRST_BYTE_TIMEOUT_MS, HEAD_MAX_BYTES, HEAD_TIMEOUT_MS, HEADERS_MAX};
 use hyper::Request;
 use hyper::body::Incoming;
+use hyper::header::{CONNECTION, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -13,6 +19,7 @@ use std::convert::Infallible;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -29,38 +36,58 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// How many connections are allowed and how they learn that it is time to go.
 pub(crate) struct Connections {
     pub(crate) places: Arc<Semaphore>,
-    pub(crate) draining: watch::Receiver<bool>,
+    pub(crate) phase: watch::Receiver<Phase>,
 }
 
-/// Accepts and serves connections until draining begins.
+/// How far a shutdown has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Phase {
+    /// There is none.
+    Open,
+    /// Nobody new is accepted, and every answer ends its connection.
+    Closing,
+    /// Idle connections are closed as well.
+    Closed,
+}
+
+/// Accepts and serves connections until a shutdown begins.
 pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, connections: Connections) {
-    let Connections { places, mut draining } = connections;
+    let mut phase = connections.phase.clone();
     loop {
         let accepted = tokio::select! {
-            _ = draining.wait_for(|draining| *draining) => return,
+            _ = phase.wait_for(|phase| *phase > Phase::Open) => break,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        match accepted {
+            Ok((stream, _)) => welcome(stream, &app, &connections),
             Err(error) => {
                 tracing::debug!(%error, "accept");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
-                continue;
             }
-        };
-        match Arc::clone(&places).try_acquire_owned() {
-            Ok(place) => {
-                app.meters.connections_accepted.one();
-                tokio::spawn(serve_one(stream, Arc::clone(&app), place, draining.clone()));
-            }
-            // Closing costs the least; a client that is told nothing tries again later.
-            Err(_) => app.meters.connections_refused.one(),
         }
+    }
+    // Whom the system has let in already may have sent a request; closing the listener would throw it away.
+    let mut now = Context::from_waker(Waker::noop());
+    while let Poll::Ready(Ok((stream, _))) = listener.poll_accept(&mut now) {
+        welcome(stream, &app, &connections);
+    }
+}
+
+fn welcome(stream: TcpStream, app: &Arc<App>, connections: &Connections) {
+    match Arc::clone(&connections.places).try_acquire_owned() {
+        Ok(place) => {
+            app.meters.connections_accepted.one();
+            tokio::spawn(serve_one(stream, Arc::clone(app), place, connections.phase.clone()));
+        }
+        // Closing costs the least; a client that is told nothing tries again later.
+        Err(_) => app.meters.connections_refused.one(),
     }
 }
 
 /// When a connection last did something, and whether it has ever spoken.
 struct Activity {
+    /// Its number among all that this process has had.
+    connection: u64,
     last_ms: AtomicU64,
     running: AtomicU64,
     requests: AtomicU64,
@@ -75,11 +102,16 @@ impl Activity {
     }
 }
 
-async fn serve_one(stream: TcpStream, app: Arc<App>, place: OwnedSemaphorePermit, mut draining: watch::Receiver<bool>) {
+async fn serve_one(stream: TcpStream, app: Arc<App>, place: OwnedSemaphorePermit, mut phase: watch::Receiver<Phase>) {
+    static CONNECTIONS: AtomicU64 = AtomicU64::new(0);
     app.meters.connections.fetch_add(1, Ordering::Relaxed);
     let _ = stream.set_nodelay(true);
-    let activity =
-        Activity { last_ms: AtomicU64::new(boot_ms()), running: AtomicU64::new(0), requests: AtomicU64::new(0) };
+    let activity = Activity {
+        connection: CONNECTIONS.fetch_add(1, Ordering::Relaxed),
+        last_ms: AtomicU64::new(boot_ms()),
+        running: AtomicU64::new(0),
+        requests: AtomicU64::new(0),
+    };
     let service = service_fn(|request| answer(&app, &activity, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -97,7 +129,7 @@ async fn serve_one(stream: TcpStream, app: Arc<App>, place: OwnedSemaphorePermit
             biased;
             // Errors are the client's: malformed heads are answered by hyper itself, everything else is a lost connection.
             _ = connection.as_mut() => break,
-            _ = draining.wait_for(|draining| *draining), if !leaving => {
+            _ = phase.wait_for(|phase| *phase == Phase::Closed), if !leaving => {
                 leaving = true;
                 connection.as_mut().graceful_shutdown();
             }
@@ -119,11 +151,18 @@ impl Drop for Running<'_> {
 }
 
 async fn answer(app: &App, activity: &Activity, request: Request<Incoming>) -> Result<Answer, Infallible> {
-    activity.requests.fetch_add(1, Ordering::Relaxed);
+    let number = activity.requests.fetch_add(1, Ordering::Relaxed);
     activity.running.fetch_add(1, Ordering::Relaxed);
     let _running = Running(activity);
-    Ok(match &app.shop {
-        Some(shop) => handle(app, shop, request).await,
+    let id = RequestId::of(request.headers(), activity.connection, number);
+    let mut answer = match &app.shop {
+        Some(shop) => handle(app, shop, request, &id).await,
         None => super::problem::answer(&flash_core::outcome::Refusal::RouteNotFound),
-    })
+    };
+    let headers = answer.headers_mut();
+    headers.insert(X_REQUEST_ID, id.into_value());
+    if app.control.is_stopping() {
+        headers.insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(answer)
 }

@@ -17,23 +17,27 @@ pub(crate) enum Endpoint {
     Cancel,
     Webhook,
     Health,
+    OpenApi,
     /// No such path, or another method: whatever it was, it must not become a label.
     Other,
 }
 
-/// Method and route, in the order of the enum.
-const ENDPOINTS: [(Endpoint, &str, &str); 10] = [
-    (Endpoint::Purchase, "POST", "/api/v1/flash/purchase"),
-    (Endpoint::Skus, "GET", "/api/v1/flash/skus"),
-    (Endpoint::Sku, "GET", "/api/v1/flash/skus/{skuId}"),
-    (Endpoint::Orders, "GET", "/api/v1/flash/orders"),
-    (Endpoint::Order, "GET", "/api/v1/flash/orders/{orderId}"),
-    (Endpoint::Pay, "POST", "/api/v1/flash/orders/{orderId}/pay"),
-    (Endpoint::Cancel, "POST", "/api/v1/flash/orders/{orderId}/cancel"),
-    (Endpoint::Webhook, "POST", "/api/v1/flash/payments/webhook"),
-    (Endpoint::Health, "GET", "/health"),
-    (Endpoint::Other, "other", "other"),
-];
+impl Endpoint {
+    /// Method and route, in the order of the enum.
+    pub(crate) const ROUTES: [(Self, &'static str, &'static str); 11] = [
+        (Self::Purchase, "POST", "/api/v1/flash/purchase"),
+        (Self::Skus, "GET", "/api/v1/flash/skus"),
+        (Self::Sku, "GET", "/api/v1/flash/skus/{skuId}"),
+        (Self::Orders, "GET", "/api/v1/flash/orders"),
+        (Self::Order, "GET", "/api/v1/flash/orders/{orderId}"),
+        (Self::Pay, "POST", "/api/v1/flash/orders/{orderId}/pay"),
+        (Self::Cancel, "POST", "/api/v1/flash/orders/{orderId}/cancel"),
+        (Self::Webhook, "POST", "/api/v1/flash/payments/webhook"),
+        (Self::Health, "GET", "/health"),
+        (Self::OpenApi, "GET", "/openapi.json"),
+        (Self::Other, "other", "other"),
+    ];
+}
 
 /// Statuses that the API answers; anything else is the last one.
 const STATUSES: [&str; 17] = [
@@ -68,12 +72,12 @@ type ByStatus = [OnceLock<Box<Timings>>; STATUSES.len()];
 /// The counters.
 #[derive(Debug)]
 pub(crate) struct Http {
-    endpoints: [ByStatus; ENDPOINTS.len()],
+    endpoints: [ByStatus; Endpoint::ROUTES.len()],
 }
 
 impl Default for Http {
     fn default() -> Self {
-        let endpoints: [ByStatus; ENDPOINTS.len()] = Default::default();
+        let endpoints: [ByStatus; Endpoint::ROUTES.len()] = Default::default();
         for timings in &endpoints[Endpoint::Purchase as usize] {
             timings.get_or_init(Box::default);
         }
@@ -89,7 +93,7 @@ impl Http {
 
     /// `([method, route, status], durations)` of everything that was answered at least once.
     pub(crate) fn read(&self) -> impl Iterator<Item = ([&'static str; 3], Histogram)> + '_ {
-        ENDPOINTS.iter().zip(&self.endpoints).flat_map(|((_, method, route), by_status)| {
+        Endpoint::ROUTES.iter().zip(&self.endpoints).flat_map(|((_, method, route), by_status)| {
             let statuses = STATUSES.iter().zip(by_status);
             let read = statuses.filter_map(|(status, timings)| Some((*status, timings.get()?.read())));
             read.map(|(status, read)| ([*method, *route, status], read)).filter(|(_, read)| !read.is_empty())
@@ -103,7 +107,7 @@ mod tests {
 
     #[test]
     fn each_route_and_status_has_its_own_counters() {
-        for (at, (endpoint, _, route)) in ENDPOINTS.iter().enumerate() {
+        for (at, (endpoint, _, route)) in Endpoint::ROUTES.iter().enumerate() {
             assert_eq!(*endpoint as usize, at, "{route}");
         }
         for (at, status) in STATUSES.iter().enumerate() {
@@ -124,21 +128,7 @@ mod tests {
     #[test]
     fn no_status_of_ours_is_another() {
         use flash_core::outcome::Refusal;
-        for refusal in [
-            Refusal::Framing,
-            Refusal::RouteNotFound,
-            Refusal::MethodNotAllowed,
-            Refusal::RequestTimeout,
-            Refusal::PayloadTooLarge,
-            Refusal::UnsupportedMediaType,
-            Refusal::ExpectationFailed,
-            Refusal::LimitReached,
-            Refusal::SaleClosed,
-            Refusal::KeyReused,
-            Refusal::SignatureInvalid(""),
-            Refusal::RateLimited,
-            Refusal::Overloaded,
-        ] {
+        for refusal in Refusal::one_of_each() {
             assert_ne!(STATUSES[place(refusal.advice().status)], "other", "{refusal:?}");
         }
     }

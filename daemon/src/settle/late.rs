@@ -64,6 +64,7 @@ impl Settler<'_> {
             order_id,
             reservation_id,
             idempotency_key: format!("late-{}", order.order_id),
+            replay_only: false,
         };
         let (keys, fence) = (&found.keys, &*self.fence);
         let batch = Batch { keys, fence, unit_price_minor: order.unit_price_minor, asks: &[ask] };

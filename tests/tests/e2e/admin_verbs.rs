@@ -2,7 +2,7 @@
 
 use flash_stores::mysql::daemons;
 use flash_tests::backends::Own;
-use flash_tests::buyer::Purchase;
+use flash_tests::buyer::{PURCHASE, Purchase};
 use flash_tests::cashier::Settled;
 use flash_tests::daemon::Daemon;
 use flash_tests::eventually;
@@ -92,6 +92,56 @@ async fn a_paused_daemon_sends_buyers_away_and_lets_them_pay() {
     }
     let _ = buyer.insist(&Purchase::new(3, 1, "k")).await.won();
     site.finish(&[&paused, &other]).await;
+}
+
+/// P4 and P7: whoever was told "yes", or "unknown", before a pause finds out in it. Nobody else gets anything.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_keeps_its_answer_while_its_daemon_is_paused() {
+    let site = Site::open(Own::default(), &[ticket(1, 3), ticket(2, 10)]).await;
+    let daemon = site.daemon("all").await;
+    let mut buyer = site.buyer(&[&daemon]);
+    let purchase = Purchase::new(1, 1, "k");
+    let first = buyer.insist(&purchase).await.won();
+    let pause = async || {
+        let answer = command(&daemon, "POST", "/control/pause", Some(r#"{"reason":"x"}"#)).await;
+        assert_eq!(answer.status, 200);
+    };
+    pause().await;
+    let again = buyer.insist(&purchase).await.won();
+    assert_eq!((again.order_id, again.reservation_id, again.expires_at_ms), {
+        (first.order_id, first.reservation_id, first.expires_at_ms)
+    });
+    assert!(again.replayed && !first.replayed);
+    let _ = buyer.buy(&Purchase { quantity: 2, ..purchase.clone() }).await.refused(422, "IDEMPOTENCY_KEY_REUSED");
+    let _ = buyer.buy(&Purchase { sku_id: 2, ..purchase.clone() }).await.refused(422, "IDEMPOTENCY_KEY_REUSED");
+    let refused = buyer.buy(&Purchase::new(1, 1, "new")).await.refused(409, "SALE_PAUSED");
+    assert_eq!(refused.header("retry-after"), Some("5"));
+    let _ = buyer.buy(&Purchase::new(2, 1, "k")).await.refused(409, "SALE_PAUSED");
+    let mut keyless = Connection::open(&daemon.api).await.unwrap();
+    let answer = keyless.post(PURCHASE, "", br#"{"userId":"3","skuId":"1"}"#).await.unwrap();
+    assert_eq!((answer.status, answer.code().as_str()), (409, "SALE_PAUSED"));
+    assert_eq!(site.stock(1).await.counters.held, 1, "a pause sells nothing");
+
+    // A sold-out SKU says the same: paused for everybody but those who have an answer.
+    assert_eq!(command(&daemon, "POST", "/control/resume", None).await.status, 200);
+    let _ = buyer.insist(&Purchase { quantity: 2, ..Purchase::new(4, 1, "rest") }).await.won();
+    let _ = buyer.insist(&Purchase::new(5, 1, "late")).await.refused(410, "SOLD_OUT");
+    pause().await;
+    let _ = buyer.buy(&Purchase::new(6, 1, "new")).await.refused(409, "SALE_PAUSED");
+    assert!(buyer.insist(&purchase).await.won().replayed);
+    // The same SKU, paused for everybody by its definition and not by one daemon.
+    assert_eq!(command(&daemon, "POST", "/control/resume", None).await.status, 200);
+    let other = Purchase::new(8, 2, "k");
+    assert!(!buyer.insist(&other).await.won().replayed);
+    for (verb, status, code) in [("pause", 409, "SALE_PAUSED"), ("resume", 200, ""), ("close", 410, "SALE_CLOSED")] {
+        let done = site.flashctl(&["sale", verb, "2", "--why", "test"]).await;
+        assert_eq!(done.exit, 0, "{done:?}");
+        if status != 200 {
+            let _ = buyer.insist(&Purchase::new(7, 2, "k")).await.refused(status, code);
+        }
+        assert!(buyer.insist(&other).await.won().replayed, "{verb}");
+    }
+    site.finish(&[&daemon]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -5,8 +5,9 @@ use flash_tests::backends::Own;
 use flash_tests::books::Exceptions;
 use flash_tests::buyer::{Purchase, Said};
 use flash_tests::crowd::{Rush, crowd, tally};
-use flash_tests::eventually;
 use flash_tests::site::{Site, ticket};
+use flash_tests::wire::Connection;
+use flash_tests::{PATIENCE, eventually};
 use std::time::Duration;
 
 /// Buyers ask again with their keys, so every hold that the dead daemon left without an event gets it in the end.
@@ -64,6 +65,50 @@ async fn sigterm_drains_and_leaves_no_hold_without_an_order() {
     rush.more_wins(50).await;
     rush.stop().await;
     site.finish(&[&api, &worker]).await;
+}
+
+/// A proxy that keeps connections may use one just when we want to close it. So it is served once more and told that this was
+/// the last time; one that stays idle is closed in the end.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_connection_that_is_reused_during_shutdown_is_served_and_told_to_close() {
+    let _turn = turn().await;
+    let site = Site::open(Own::default(), &[ticket(1, 100)]).await;
+    let (api, worker) = (site.daemon_with("api", &[("FLASH_DRAIN_IDLE", "30s")]).await, site.daemon("worker").await);
+    let mut kept = Vec::new();
+    for _ in 0..10 {
+        let mut connection = Connection::open(&api.api).await.unwrap();
+        let answer = connection.get("/health").await.unwrap();
+        assert_eq!((answer.status, answer.header("connection")), (200, None));
+        kept.push(connection);
+    }
+    let mut idle = kept.pop().unwrap();
+    let mut buyer = site.buyer(&[&api]);
+    let _ = buyer.insist(&Purchase::new(1, 1, "k")).await.won();
+    api.terminate();
+    eventually("nobody new to be let in", || async { Connection::open(&api.api).await.is_err() }).await;
+    assert!(!idle.closed(Duration::from_millis(300)).await, "idle is no reason to be closed yet");
+    for connection in &mut kept {
+        let answer = connection.get("/api/v1/flash/skus/1").await.expect("it is served");
+        assert_eq!((answer.status, answer.header("connection")), (200, Some("close")));
+        assert!(connection.closed(PATIENCE).await);
+    }
+    // Buyers as well: it goes on selling until everybody who was connected has left.
+    let _ = buyer.buy(&Purchase::new(2, 1, "k")).await.won();
+    assert!(api.runs(), "somebody is still connected");
+    drop(idle);
+    let exit = tokio::time::timeout(PATIENCE, api.ended()).await.expect("with nobody left it ends");
+    assert_eq!(exit.code, 0, "{:?}", api.last_lines());
+
+    // Who stays idle is closed when the time is over, and nothing is cut off.
+    let api = site.daemon_with("api", &[("FLASH_DRAIN_IDLE", "200ms")]).await;
+    let mut idle = Connection::open(&api.api).await.unwrap();
+    assert_eq!(idle.get("/health").await.unwrap().status, 200);
+    api.terminate();
+    assert!(idle.closed(PATIENCE).await);
+    let exit = tokio::time::timeout(PATIENCE, api.ended()).await.expect("it does not wait for the idle");
+    assert_eq!(exit.code, 0, "{:?}", api.last_lines());
+    assert!(!api.last_lines().iter().any(|line| line.contains("cut off")), "{:?}", api.last_lines());
+    site.finish(&[&worker]).await;
 }
 
 /// The same, and nobody asks again: draining alone must leave the books balanced.

@@ -34,6 +34,7 @@ async fn orphans(site: &Site, sku_id: u64, buyers: &[u64]) -> Vec<Hold> {
         order_id: OrderId::new(9_000_000 + user),
         reservation_id: ReservationId::new(19_000_000 + user),
         idempotency_key: "k".to_owned(),
+        replay_only: false,
     };
     let asks: Vec<Ask> = buyers.iter().map(ask).collect();
     let reserved = gate.reserve(&Batch { keys: &keys, fence: &fence, unit_price_minor: 4_900, asks: &asks }).await;

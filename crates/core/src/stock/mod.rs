@@ -24,6 +24,8 @@ pub struct Ask {
     pub reservation_id: ReservationId,
     /// The buyer's key, or the one made up for them.
     pub idempotency_key: String,
+    /// Only the answer that the key already has is wanted; if it has none, the answer is [`Decision::Paused`].
+    pub replay_only: bool,
 }
 
 /// A hold as Redis keeps it: everything the reservation's event says.
@@ -96,7 +98,7 @@ pub enum Decision {
     RateLimited,
     /// The sale opens later.
     NotOpen,
-    /// The sale is paused.
+    /// The sale is paused, or only an answer that the key does not have was wanted.
     Paused,
     /// The sale is over.
     Closed,

@@ -142,6 +142,9 @@ impl StockModel {
         if let Some(answer) = self.answered(ask, now_ms) {
             return answer;
         }
+        if ask.replay_only {
+            return Decision::Paused;
+        }
         if !self.take_token(ask.user_id, now_ms) {
             return Decision::RateLimited;
         }

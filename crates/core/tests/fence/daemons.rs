@@ -138,6 +138,7 @@ impl World {
             order_id: OrderId::new(id),
             reservation_id: ReservationId::new(id),
             idempotency_key: format!("k{key}"),
+            replay_only: false,
         };
         let task = Task { daemon, what: What::Buy(fence, ask) };
         if self.rng.chance(100) { self.tasks.push(task) } else { self.perform(task) }

@@ -88,7 +88,14 @@ impl Gate {
         call.fence(fence).arg(*unit_price_minor);
         call.arg(IDEMPOTENCY_TTL_MS).arg(RATE_BURST).arg(RATE_PER_SECOND);
         for ask in *asks {
-            call.arg(ask.user_id.get()).arg(ask.quantity).arg(ask.order_id.get()).arg(ask.reservation_id.get());
+            call.arg(ask.user_id.get()).arg(ask.quantity);
+            // Who only wants an answer from before gets no order.
+            if ask.replay_only {
+                call.arg("");
+            } else {
+                call.arg(ask.order_id.get());
+            }
+            call.arg(ask.reservation_id.get());
         }
         let reply = self.run(&call).await?;
         read_reserved(reply, asks, *unit_price_minor)

@@ -282,7 +282,8 @@ fn written(hold: &Hold) -> String {
 
 fn asks(wishes: &[Wish]) -> Vec<Ask> {
     let key = |key: Option<u8>| key.map_or_else(|| format!("own-{}", ask(1, 1, "").order_id), |n| format!("k:{n}"));
-    wishes.iter().map(|wish| ask(wish.user, wish.quantity, &key(wish.key))).collect()
+    let one = |wish: &Wish| Ask { replay_only: wish.replay_only, ..ask(wish.user, wish.quantity, &key(wish.key)) };
+    wishes.iter().map(one).collect()
 }
 
 /// The longest batch of new buyers, in one call: keys and arguments of all of them fit, and the order is kept.

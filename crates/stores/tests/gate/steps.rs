@@ -11,6 +11,8 @@ pub(crate) struct Wish {
     pub(crate) quantity: u32,
     /// `None`: a key of its own.
     pub(crate) key: Option<u8>,
+    /// Only the answer that the key already has is wanted.
+    pub(crate) replay_only: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -63,7 +65,13 @@ pub(crate) struct Sale {
 
 fn wish() -> impl Strategy<Value = Wish> {
     let key = prop_oneof![2 => Just(None), 3 => (0..5_u8).prop_map(Some)];
-    (1..6_u64, 1..=10_u32, key).prop_map(|(user, quantity, key)| Wish { user, quantity, key })
+    let replay_only = proptest::bool::weighted(0.1);
+    (1..6_u64, 1..=10_u32, key, replay_only).prop_map(|(user, quantity, key, replay_only)| Wish {
+        user,
+        quantity,
+        key,
+        replay_only,
+    })
 }
 
 /// Mostly single units, so that a case does not end after three purchases.

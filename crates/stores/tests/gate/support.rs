@@ -101,5 +101,6 @@ pub fn ask(user: u64, quantity: u32, key: &str) -> Ask {
         order_id: OrderId::new(id),
         reservation_id: ReservationId::new(id + 1),
         idempotency_key: key.to_owned(),
+        replay_only: false,
     }
 }
