@@ -1,8 +1,8 @@
 //! The pure part of the verdict: told purchases and testimonies in, findings out.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use flash_loadgen::{Ended, Finished, key_number, key_text};
+use flash_loadgen::{Ended, Ending, Finished, key_number, key_text};
 use flash_witness::gate::Stock;
 use flash_witness::{Gate, Kind as Broken, Log, Settled, SettledTold, Terms, Testimonies, ToldList, View, Violation};
 
@@ -86,6 +86,10 @@ struct Case<'a> {
     told_keys: HashSet<u64>,
     /// Orders that were told.
     told_orders: HashSet<u64>,
+    /// Orders that payments were told to have confirmed: for a payment after the end of the hold that is another than was paid for.
+    paid_orders: HashSet<u64>,
+    /// Buyers who paid and do not know what came of it.
+    paying_users: HashSet<u64>,
     /// Keys whose buyer does not know.
     open_keys: HashSet<u64>,
     /// Per SKU, until when the log tells everything.
@@ -95,7 +99,15 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     fn new(finished: &'a Finished, testimony: &'a Testimony) -> Self {
         let open = finished.doubts.iter().filter(|doubt| doubt.refused.is_none());
+        let buyers: HashMap<u64, u64> = finished.told.iter().map(|told| (told.order_id, told.user_id)).collect();
+        let unclear = finished.endings.iter().filter(|ending| ending.pays && ending.told.is_none());
+        let paid = |ending: &Ending| match ending.told {
+            Some(Ended::Paid(order)) => Some(order),
+            _ => None,
+        };
         Self {
+            paid_orders: finished.endings.iter().filter_map(paid).collect(),
+            paying_users: unclear.filter_map(|ending| buyers.get(&ending.order_id).copied()).collect(),
             finished,
             testimony,
             told_keys: finished.told.iter().map(|told| told.key).collect(),
@@ -185,9 +197,9 @@ impl<'a> Case<'a> {
                 continue;
             }
             let key = key_number(&order.terms.key);
-            if key.is_some_and(|key| self.told_keys.contains(&key)) {
+            if key.is_some_and(|key| self.told_keys.contains(&key)) || self.paid_orders.contains(order_id) {
                 // Told, or a second order for the key, which the witness has named.
-            } else if order.state.occupies() && !key.is_some_and(|key| self.open_keys.contains(&key)) {
+            } else if order.state.occupies() && !self.may_not_know(order.terms.user_id, key) {
                 let detail =
                     format!("order {order_id} under key {} is live, but its buyer was refused", order.terms.key);
                 findings.add(Kind::Phantom, Some(*order_id), detail);
@@ -196,6 +208,15 @@ impl<'a> Case<'a> {
             }
         }
         unannounced
+    }
+
+    /// Whether a buyer may have an order without knowing: by a purchase whose outcome is unknown, or by such a payment, which takes
+    /// a unit under a key of its own if the hold had ended.
+    fn may_not_know(&self, user: u64, key: Option<u64>) -> bool {
+        match key {
+            Some(key) => self.open_keys.contains(&key),
+            None => self.paying_users.contains(&user),
+        }
     }
 
     fn told_units(&self, counts: impl Fn(u64) -> bool) -> u64 {
