@@ -1,10 +1,12 @@
 //! The pure part of the verdict: told purchases and testimonies in, findings out.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+mod told;
 
-use flash_loadgen::{Ended, Finished, key_number, key_text};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use flash_loadgen::{Ended, Ending, Finished, key_number, key_text};
 use flash_witness::gate::Stock;
-use flash_witness::{Gate, Kind as Broken, Log, Settled, SettledTold, Terms, Testimonies, ToldList, View, Violation};
+use flash_witness::{Gate, Kind as Broken, Log, Terms, Testimonies, View, Violation};
 
 use super::{Basis, Findings, Kind, SkuVerdict, Verdict, alone};
 
@@ -86,6 +88,10 @@ struct Case<'a> {
     told_keys: HashSet<u64>,
     /// Orders that were told.
     told_orders: HashSet<u64>,
+    /// Orders that payments were told to have confirmed: for a payment after the end of the hold that is another than was paid for.
+    paid_orders: HashSet<u64>,
+    /// Buyers who paid and do not know what came of it.
+    paying_users: HashSet<u64>,
     /// Keys whose buyer does not know.
     open_keys: HashSet<u64>,
     /// Per SKU, until when the log tells everything.
@@ -95,7 +101,15 @@ struct Case<'a> {
 impl<'a> Case<'a> {
     fn new(finished: &'a Finished, testimony: &'a Testimony) -> Self {
         let open = finished.doubts.iter().filter(|doubt| doubt.refused.is_none());
+        let buyers: HashMap<u64, u64> = finished.told.iter().map(|told| (told.order_id, told.user_id)).collect();
+        let unclear = finished.endings.iter().filter(|ending| ending.pays && ending.told.is_none());
+        let paid = |ending: &Ending| match ending.told {
+            Some(Ended::Paid(order)) => Some(order),
+            _ => None,
+        };
         Self {
+            paid_orders: finished.endings.iter().filter_map(paid).collect(),
+            paying_users: unclear.filter_map(|ending| buyers.get(&ending.order_id).copied()).collect(),
             finished,
             testimony,
             told_keys: finished.told.iter().map(|told| told.key).collect(),
@@ -108,7 +122,7 @@ impl<'a> Case<'a> {
     /// The witness compares everything with everything; only what concerns this run is taken over.
     fn ask_the_witness(&self, findings: &mut Findings, remarks: &mut Vec<String>) {
         let Testimony { log, view, gate, moving, due, is_settled, .. } = self.testimony;
-        let told = self.list();
+        let told = told::list(self.finished, log);
         let all = Testimonies {
             told: &told,
             log,
@@ -185,9 +199,9 @@ impl<'a> Case<'a> {
                 continue;
             }
             let key = key_number(&order.terms.key);
-            if key.is_some_and(|key| self.told_keys.contains(&key)) {
+            if key.is_some_and(|key| self.told_keys.contains(&key)) || self.paid_orders.contains(order_id) {
                 // Told, or a second order for the key, which the witness has named.
-            } else if order.state.occupies() && !key.is_some_and(|key| self.open_keys.contains(&key)) {
+            } else if order.state.occupies() && !self.may_not_know(order.terms.user_id, key) {
                 let detail =
                     format!("order {order_id} under key {} is live, but its buyer was refused", order.terms.key);
                 findings.add(Kind::Phantom, Some(*order_id), detail);
@@ -196,6 +210,15 @@ impl<'a> Case<'a> {
             }
         }
         unannounced
+    }
+
+    /// Whether a buyer may have an order without knowing: by a purchase whose outcome is unknown, or by such a payment, which takes
+    /// a unit under a key of its own if the hold had ended.
+    fn may_not_know(&self, user: u64, key: Option<u64>) -> bool {
+        match key {
+            Some(key) => self.open_keys.contains(&key),
+            None => self.paying_users.contains(&user),
+        }
     }
 
     fn told_units(&self, counts: impl Fn(u64) -> bool) -> u64 {
@@ -285,48 +308,6 @@ impl<'a> Case<'a> {
             remarks.push(format!("{held} holds of buyers who were never told are in Redis alone, until they end"));
         }
         remarks
-    }
-
-    /// What was told, as the witness wants it. Our clock need not be Redis': nobody can have been told before it was decided,
-    /// and an end counts from the earlier of our wish and Redis' word, so a difference only makes the check milder.
-    fn list(&self) -> ToldList {
-        let Finished { told, endings, report, .. } = self.finished;
-        let wall_ms = |us: u64| report.started_at_ms + us / 1_000;
-        let log = &self.testimony.log;
-        let told = told.iter().map(|told| {
-            let decided_ms = log.orders.get(&told.order_id).map_or(0, |order| order.terms.reserved_at_ms);
-            flash_witness::Told {
-                user_id: told.user_id,
-                sku_id: told.sku_id,
-                quantity: u32::from(told.quantity),
-                key: key_text(told.key),
-                order_id: told.order_id,
-                reservation_id: told.reservation_id,
-                expires_at_ms: told.expires_at_ms,
-                at_ms: wall_ms(told.answered_us).max(decided_ms),
-            }
-        });
-        let settled = endings.iter().filter_map(|ending| {
-            let settled = match ending.told? {
-                Ended::Paid(order_id) => Settled::Confirmed { order_id },
-                Ended::Cancelled => Settled::Cancelled,
-                Ended::Refund => Settled::Refund,
-                Ended::Refused => return None,
-            };
-            let payment_id = ending.pays.then(|| format!("pay-{}", key_text(ending.key)));
-            let (asked_ms, at_ms) = (wall_ms(ending.asked_us), wall_ms(ending.told_us));
-            Some(SettledTold { order_id: ending.order_id, payment_id, settled, asked_ms, at_ms })
-        });
-        // Others may cancel too, and then only the log knows when.
-        let asked =
-            endings.iter().filter(|ending| !ending.pays).map(|ending| (ending.order_id, wall_ms(ending.asked_us)));
-        let ended = log.orders.iter().filter_map(|(id, order)| Some((*id, order.ended_ms?)));
-        ToldList {
-            told: told.collect(),
-            settled: settled.collect(),
-            cancels_asked: asked.chain(ended).collect(),
-            ..ToldList::default()
-        }
     }
 }
 

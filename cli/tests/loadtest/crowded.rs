@@ -12,7 +12,8 @@ use crate::{Env, Said, flashctl, temporary};
 async fn crowd(env: &Env) -> [Said; 3] {
     let run = ["loadtest", "--rate", "4s:60", "-o", "json", "--sku"];
     let with = |sku| [&run[..], &[sku]].concat();
-    let (same, brief) = (with("1"), with("2"));
+    // Some pay after the end of their hold: then another order stands for theirs.
+    let (same, brief) = (with("1"), [&with("2")[..], &["--pay", "0.5", "--cancel", "0.2"]].concat());
     tokio::join!(flashctl(env, &same), flashctl(env, &same), flashctl(env, &brief)).into()
 }
 

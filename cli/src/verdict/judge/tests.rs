@@ -1,4 +1,4 @@
-use flash_loadgen::{Code, Conflict, Doubt, Ending, Report, SkuOnSale, Told};
+use flash_loadgen::{Code, Conflict, Doubt, Report, SkuOnSale, Told};
 use flash_witness::gate::{Hold, Stock};
 use flash_witness::log::{LogOrder, State, Terms as OrderTerms};
 use flash_witness::view::{LedgerRow, ViewOrder, ViewSku};
@@ -236,6 +236,23 @@ fn a_key_with_two_answers_and_an_order_that_was_refused() {
     phantom.run.doubts = vec![Doubt { user_id: KEY + 5, key: KEY + 5, sku_id: 1, refused: None }];
     phantom.store(&terms(&told(6)), 106, State::Expired);
     assert_eq!((phantom.judge().outcome, phantom.judge().unannounced), (Outcome::Clean, 2));
+}
+
+#[test]
+fn an_order_that_a_late_payment_made_is_no_phantom() {
+    let mut world = World::honest(1, 10);
+    let late = OrderTerms { key: "late-100".into(), user_id: KEY, ..terms(&told(5)) };
+    world.store(&late, 105, State::Reserved);
+    world.finds(Kind::Phantom, 1);
+    // Its buyer was told that it stands for what was paid; whether it is paid, the witness says.
+    let paid = Ending { order_id: 100, key: KEY, pays: true, asked_us: 1, told: Some(Ended::Paid(105)), told_us: 2 };
+    world.run.endings = vec![paid];
+    assert_eq!(world.judge().count(Kind::Phantom), 0, "{:#?}", world.judge());
+    // Or its buyer was told nothing.
+    world.run.endings = vec![Ending { told: None, ..paid }];
+    assert_eq!((world.judge().outcome, world.judge().unannounced), (Outcome::Clean, 1), "{:#?}", world.judge());
+    world.run.endings = vec![Ending { told: Some(Ended::Refund), ..paid }];
+    assert_eq!(world.judge().count(Kind::Phantom), 1, "the money comes back, and the order is there as well");
 }
 
 #[test]
