@@ -1,4 +1,5 @@
-//! The exit codes, all in one place. Scripts rely on them; a closed pipe is [`Exit::Ok`].
+//! The exit codes, all in one place. Scripts rely on them; a closed pipe is [`Exit::Ok`],
+//! unless a test of load or chaos has found something: a reader who leaves does not undo that.
 
 use std::process::ExitCode;
 

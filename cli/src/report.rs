@@ -35,6 +35,11 @@ impl Failure {
         Failure { exit: Exit::Ok, error: None, hint: None }
     }
 
+    /// The code of what was found, if nothing is wrong but that the reader went away: `| head -1` turns no breach into a 0.
+    pub(crate) fn or_found(self, exit: Exit) -> Result<Exit, Failure> {
+        if self.error.is_none() { Ok(exit) } else { Err(self) }
+    }
+
     /// Adds the exact next command to type.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -100,6 +105,12 @@ impl From<StackError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reader_who_leaves_hides_no_finding() {
+        assert_eq!(Failure::closed_pipe().or_found(Exit::Found).unwrap(), Exit::Found);
+        assert_eq!(Failure::message("a full disk").or_found(Exit::Ok).unwrap_err().exit, Exit::Failed);
+    }
 
     #[test]
     fn an_unreachable_server_is_exit_code_4() {

@@ -104,9 +104,9 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
         Some(file) => report.save_as_baseline(file, terminal)?,
         None => true,
     };
-    answered?;
     let exit = report.exit(bound.is_some());
-    Ok(if exit == Exit::Ok && !kept { Exit::Found } else { exit })
+    let exit = if exit == Exit::Ok && !kept { Exit::Found } else { exit };
+    answered.map_or_else(|failure| failure.or_found(exit), |()| Ok(exit))
 }
 
 fn list_thresholds(terminal: &Terminal) -> Result<Exit, Failure> {

@@ -1,6 +1,6 @@
 //! Shops that lie, judged by what they told; and stores that do not answer.
 
-use std::fs;
+use std::{fs, process::Stdio};
 
 use crate::shop::Trick;
 use crate::{flashctl, run_with, shop, temporary};
@@ -23,6 +23,15 @@ async fn a_shop_that_sells_what_it_does_not_have_is_caught() {
     assert!(said.stdout.starts_with("VERDICT: BROKEN"), "{}", said.stdout);
     assert!(said.stdout.contains("OVERSOLD: SKU 1: buyers were told"), "{}", said.stdout);
     assert!(said.stdout.contains("lost not judged"), "{}", said.stdout);
+}
+
+#[tokio::test]
+async fn a_reader_who_leaves_acquits_nobody() {
+    let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_flashctl"));
+    command.env_clear().envs(shop(Trick::Oversells).await).args(run_with(&[])).stdin(Stdio::null());
+    let mut run = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    drop(run.stdout.take());
+    assert_eq!(run.wait().await.unwrap().code(), Some(3));
 }
 
 #[tokio::test]

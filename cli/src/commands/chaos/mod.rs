@@ -212,15 +212,16 @@ fn repeat(seed: u64, terms: &Terms) -> String {
 
 fn conclude(done: &Done, terminal: &Terminal) -> Result<Exit, Failure> {
     let summary = Summary::of(&done.runs, &done.unfinished);
-    match terminal.output() {
-        Output::Text => terminal.answer(&summary.text())?,
-        Output::Json => terminal.answer(&serde_json::to_string(&summary).map_err(Failure::from_error)?)?,
-    }
-    Ok(match (summary.is_clean(), done.unfinished.is_empty()) {
+    let exit = match (summary.is_clean(), done.unfinished.is_empty()) {
         (false, _) => Exit::Found,
         (true, false) => Exit::Failed,
         (true, true) => Exit::Ok,
-    })
+    };
+    let answered = match terminal.output() {
+        Output::Text => terminal.answer(&summary.text()),
+        Output::Json => terminal.answer(&serde_json::to_string(&summary).map_err(Failure::from_error)?),
+    };
+    answered.map_or_else(|failure| failure.or_found(exit), |()| Ok(exit))
 }
 
 /// The runs in files of JSON lines; summaries among them are left out.

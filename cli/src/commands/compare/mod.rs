@@ -165,8 +165,7 @@ pub(crate) async fn command(args: CompareArgs, terminal: &Terminal) -> Result<Ex
         let told = |error| anyhow::Error::new(error).context(format!("writing {}", file.display()));
         std::fs::write(file, report_page::contest_page(&report)).map_err(told)?;
     }
-    answered?;
-    Ok(report.exit())
+    answered.map_or_else(|failure| failure.or_found(report.exit()), |()| Ok(report.exit()))
 }
 
 async fn all_turns(
