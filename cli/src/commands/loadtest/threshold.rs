@@ -40,7 +40,7 @@ pub(crate) struct Checked {
     pub(crate) value: Option<f64>,
     /// The figure for people.
     pub(crate) shown: String,
-    /// Whether it was kept.
+    /// Whether it was kept; an invalid run keeps none.
     pub(crate) kept: bool,
 }
 
@@ -67,13 +67,19 @@ impl Threshold {
     /// Looks at a run.
     pub(crate) fn check(&self, run: &Report) -> Checked {
         let value = self.metric.read(run);
-        let kept = value.is_some_and(|value| match self.operator {
+        let holds = value.is_some_and(|value| match self.operator {
             Operator::Less => value < self.bound,
             Operator::LessOrEqual => value <= self.bound,
             Operator::More => value > self.bound,
             Operator::MoreOrEqual => value >= self.bound,
         });
-        let shown = value.map_or_else(|| "no such event".to_owned(), |value| self.metric.unit.text(value));
+        // A figure that may not be believed keeps nothing, and whoever reads MISSED beside a good figure must see why.
+        let kept = holds && run.validity.valid;
+        let shown = match value.map(|value| self.metric.unit.text(value)) {
+            None => "no such event".to_owned(),
+            Some(shown) if holds && !kept => format!("{shown}, but the run is invalid"),
+            Some(shown) => shown,
+        };
         Checked { threshold: self.text.clone(), value, shown, kept }
     }
 }
@@ -118,6 +124,16 @@ mod tests {
     fn a_figure_that_is_missing_keeps_nothing() {
         let checked = "sold_out.p99<1s".parse::<Threshold>().unwrap().check(&run());
         assert_eq!((checked.kept, checked.value), (false, None));
+    }
+
+    #[test]
+    fn an_invalid_run_keeps_nothing_and_says_why() {
+        let mut run = run();
+        run.validity.valid = false;
+        let check = |text: &str| text.parse::<Threshold>().unwrap().check(&run);
+        let (good, bad) = (check("win.p99<50ms"), check("win.p99<1ms"));
+        assert_eq!((good.kept, good.shown.as_str()), (false, "50.0 ms, but the run is invalid"));
+        assert_eq!((bad.kept, bad.shown.as_str()), (false, "50.0 ms"), "this one was missed in any case");
     }
 
     #[test]
