@@ -43,17 +43,18 @@ impl Places {
         }
     }
 
-    /// Versions of the stores that answer.
+    /// Versions of the stores that answer, and of the daemons that are listed in MySQL.
     pub(crate) async fn versions(&self) -> BTreeMap<String, String> {
         let mysql = async {
             let pool = view::connect(&self.view).await.ok()?;
-            let version = view::version(&pool).await.ok();
+            let (version, daemons) = (view::version(&pool).await.ok(), view::daemons(&pool).await.ok());
             pool.close().await;
-            version
+            Some((version, daemons.unwrap_or_default()))
         };
         let (redis, mysql) = tokio::join!(gate::versions(&self.redis), mysql);
-        let redis = (!redis.is_empty()).then(|| redis.join(", "));
-        let versions = [("redis", redis), ("mysql", mysql)];
+        let (mysql, daemons) = mysql.unwrap_or_default();
+        let some = |found: Vec<String>| (!found.is_empty()).then(|| found.join(", "));
+        let versions = [("redis", some(redis)), ("mysql", mysql), ("flashd", some(daemons))];
         versions.into_iter().filter_map(|(name, version)| Some((name.to_owned(), version?))).collect()
     }
 

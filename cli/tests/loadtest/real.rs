@@ -66,8 +66,12 @@ async fn a_real_sale_is_judged_by_log_mysql_and_redis() {
 
     // A unit vanishes from Redis: nobody can buy it, and nobody has it.
     site.redis("HINCRBY {sku:1}:stock available -1").await;
+    // Nor does anything name the daemon now: MySQL lists it.
+    site.env.remove("FLASH_ADMIN_URL");
     let stuck = flashctl(&site.env, &["loadtest", "--rate", "1s:20", "-o", "json"]).await;
     assert_eq!(stuck.exit, 3, "{} {}", stuck.stdout, stuck.stderr);
+    let servers = &stuck.json()["run"]["host"]["servers"];
+    assert!(servers["flashd"].is_string(), "{servers}");
     let counts = &stuck.json()["verdict"]["counts"];
     assert!(counts["STUCK"].as_u64().unwrap() > 0 && counts["LOST"] == 0, "{counts}");
     site.stop().await;

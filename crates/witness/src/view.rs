@@ -122,6 +122,16 @@ pub async fn version(pool: &MySqlPool) -> Result<String, WitnessError> {
     Ok(sqlx::query_scalar("SELECT VERSION()").fetch_one(pool).await?)
 }
 
+/// Versions of the daemons that said within the last 20 s that they run, each once.
+///
+/// # Errors
+/// As sqlx says.
+pub async fn daemons(pool: &MySqlPool) -> Result<Vec<String>, WitnessError> {
+    let sql = "SELECT DISTINCT build FROM daemons \
+               WHERE seen_at_ms >= CAST(UNIX_TIMESTAMP(NOW(3)) * 1000 AS UNSIGNED) - 20000 ORDER BY build";
+    Ok(sqlx::query_scalar(sql).fetch_all(pool).await?)
+}
+
 /// How far the projection of `topic` has come.
 ///
 /// # Errors
