@@ -23,7 +23,7 @@ pub(crate) use judging::JudgeBy;
 pub(crate) use origin::{command_line, servers};
 pub(crate) use pace::{Wave, count, milliseconds};
 pub(crate) use result::LoadtestReport;
-pub(crate) use summary::{headline, measured, micros};
+pub(crate) use summary::{headline, measured, micros, settled};
 pub(crate) use threshold::Checked;
 pub(crate) use watching::watch;
 

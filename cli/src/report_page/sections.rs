@@ -3,7 +3,7 @@
 use flash_loadgen::{EndReason, Latency, Pacing, Report};
 
 use super::html::{element, escape, pairs, paragraph, section, table, tiles};
-use crate::commands::loadtest::{Change, Checked, Comparison, LoadtestReport, headline, measured, micros};
+use crate::commands::loadtest::{Change, Checked, Comparison, LoadtestReport, headline, measured, micros, settled};
 use crate::table::grouped;
 use crate::verdict::{Kind, Outcome, Verdict};
 
@@ -240,8 +240,8 @@ pub(super) fn buyers(run: &Report) -> String {
             "Second attempts (won)",
             format!("{} ({})", grouped(buyers.second_attempts), grouped(buyers.second_attempts_won)),
         ),
-        ("Paid", grouped(buyers.paid.done)),
-        ("Cancelled", grouped(buyers.cancelled.done)),
+        ("Paid", settled(&buyers.paid)),
+        ("Cancelled", settled(&buyers.cancelled)),
         (
             "Wins asked for once more: same answer, another answer, unclear",
             format!("{}, {}, {}", grouped(keys.same), grouped(keys.conflicting), grouped(keys.unclear)),

@@ -124,8 +124,7 @@ fn write_counts(text: &mut String, run: &Report) -> std::fmt::Result {
         "BUYERS               retries {retries} · gave up {given_up} · second attempts {second}, won {second_won} · bots won {bots}"
     )?;
     if buyers.paid.wanted + buyers.cancelled.wanted + buyers.abandoned > 0 {
-        let of = |settled: &Settled| format!("{} of {}", grouped(settled.done), grouped(settled.wanted));
-        let (paid, cancelled) = (of(&buyers.paid), of(&buyers.cancelled));
+        let (paid, cancelled) = (settled(&buyers.paid), settled(&buyers.cancelled));
         writeln!(
             text,
             "ORDERS               paid {paid} · cancelled {cancelled} · left alone {}",
@@ -133,6 +132,16 @@ fn write_counts(text: &mut String, run: &Report) -> std::fmt::Result {
         )?;
     }
     Ok(())
+}
+
+/// How many orders were paid or cancelled, and what became of the others: a way to pay that never answers is no small thing.
+pub(crate) fn settled(settled: &Settled) -> String {
+    let others = [(settled.refunds, "to be given back"), (settled.refused, "refused"), (settled.unclear, "unclear")];
+    let others =
+        others.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{} {name}", grouped(*count)));
+    let others: Vec<String> = others.collect();
+    let done = format!("{} of {}", grouped(settled.done), grouped(settled.wanted));
+    if others.is_empty() { done } else { format!("{done} ({})", others.join(", ")) }
 }
 
 fn write_fairness(text: &mut String, run: &Report) -> std::fmt::Result {
@@ -236,6 +245,16 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line}: {text}");
         }
+    }
+
+    #[test]
+    fn what_became_of_those_who_did_not_get_to_pay_is_told() {
+        let mut run = Report::default();
+        run.behaviour.paid = Settled { wanted: 1_011, done: 1_000, refunds: 1, refused: 2, unclear: 8 };
+        run.behaviour.cancelled = Settled { wanted: 9, done: 9, ..Settled::default() };
+        let text = LoadtestReport::new(None, run).text();
+        let line = "paid 1,000 of 1,011 (1 to be given back, 2 refused, 8 unclear) · cancelled 9 of 9 · left alone 0";
+        assert!(text.contains(line), "{text}");
     }
 
     #[test]
