@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::control::Control;
 use crate::events::Events;
 use crate::fenced::Fenced;
-use crate::http::{Connections, Phase, Twins, Webhook, serve};
+use crate::http::{BACKLOG, Connections, Phase, Twins, Webhook, serve};
 use crate::lane::Deciders;
 use crate::lease::Lease;
 use crate::logs::LogFilter;
@@ -34,8 +34,6 @@ use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
 
-/// Connections the kernel may queue for us: a whole sale opens its sockets in the same instant.
-const BACKLOG: u32 = 4096;
 /// How long the log may take to be reached in one attempt.
 const WARM_UP_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the producer is looked after.
@@ -80,6 +78,7 @@ pub struct Running {
     app: Arc<App>,
     places: Arc<Semaphore>,
     phase: watch::Sender<Phase>,
+    serving: Option<JoinHandle<()>>,
     draining: watch::Sender<bool>,
     stop_projector: watch::Sender<bool>,
     sweeper: Option<JoinHandle<()>>,
@@ -149,11 +148,11 @@ pub async fn start(config: Config, logs: LogFilter) -> Result<Running, ServiceEr
     let admin = admin::Admin::start(admin_listener, Arc::clone(&app))?;
     let addresses = Addresses { api: api.as_ref().and_then(|api| api.local_addr().ok()), admin: admin.address() };
     keepers.push(tokio::spawn(announce::keep(Arc::clone(&app), addresses)));
-    if let Some(api) = api {
+    let serving = api.map(|api| {
         let connections = Connections { places: Arc::clone(&places), phase: phases };
-        keepers.push(tokio::spawn(serve(api, Arc::clone(&app), connections)));
-    }
-    Ok(Running { addresses, app, places, phase, draining, stop_projector, sweeper, projector, keepers, admin })
+        tokio::spawn(serve(api, Arc::clone(&app), connections))
+    });
+    Ok(Running { addresses, app, places, phase, serving, draining, stop_projector, sweeper, projector, keepers, admin })
 }
 
 fn listen(address: SocketAddr) -> Result<TcpListener, ServiceError> {
@@ -270,8 +269,12 @@ impl Running {
 
     /// Goes on serving those who are connected for a moment, once each: a proxy must not find a connection closed that it has
     /// just used. Over as soon as nobody is left.
-    async fn part(&self) {
+    async fn part(&mut self) {
         self.phase.send_replace(Phase::Closing);
+        if let Some(serving) = self.serving.take() {
+            // Whoever waits for all places takes those that are free at once: nobody else would be let in any more.
+            let _ = serving.await;
+        }
         self.all_gone(self.app.config.http.drain_idle).await;
     }
 

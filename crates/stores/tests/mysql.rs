@@ -5,7 +5,7 @@ use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
 use flash_core::order::OrderState;
 use flash_core::payment::{Payment, PaymentId, RefundReason};
 use flash_core::sale::Sku;
-use flash_stack::{Stack, StackOptions};
+use flash_stack::{Fault, Proxy, Stack, StackOptions};
 use flash_stores::mysql::author::Author;
 use flash_stores::mysql::changes;
 use flash_stores::mysql::daemons::{self, Announcement};
@@ -17,6 +17,7 @@ use flash_stores::mysql::{Db, MySqlError, MySqlSettings, epochs, migrate, offset
 use sqlx::Connection as _;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 const TOPIC: &str = "t'1.order-events";
 
@@ -361,4 +362,24 @@ async fn two_setups_at_once_create_each_sku_once() {
     let rows = changes::list(&db, None, 10_000).await.unwrap();
     assert_eq!((rows.len(), skus::list(&db).await.unwrap().len()), (450, 450));
     assert!(rows.iter().all(|row| row.change.what == "created"));
+}
+
+/// A server that has vanished from the network closes nothing. The pool finds its successor, although its only connection was
+/// busy with a statement that will never be answered.
+#[tokio::test]
+async fn a_server_that_has_vanished_does_not_keep_the_pool() {
+    let (_, settings) = database().await;
+    let server = format!("{}:{}", settings.host, settings.port);
+    let old = Proxy::start(&server, 1).await.expect("a proxy");
+    let name = Proxy::start(&old.address(), 1).await.expect("a proxy");
+    let db = Db::open(&MySqlSettings { host: "127.0.0.1".into(), port: name.port(), connections_max: 1, ..settings });
+    db.ping().await.expect("it answers");
+    old.set(Fault::SwallowAfter { request: b"DO 1" }).await;
+    let given_up = tokio::time::timeout(Duration::from_millis(500), db.ping()).await;
+    assert!(given_up.is_err() && old.traffic().swallowed_bytes > 0, "{given_up:?}");
+    name.set_target(&server);
+    let since = Instant::now();
+    while let Err(error) = db.ping().await {
+        assert!(since.elapsed() < Duration::from_secs(60), "{error}");
+    }
 }

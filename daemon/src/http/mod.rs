@@ -13,7 +13,7 @@ mod webhook;
 
 pub(crate) use orders::{PAGE_DEFAULT, PAGE_MAX, may_still_come};
 pub(crate) use purchase::won_body;
-pub(crate) use serve::{Connections, Phase, serve};
+pub(crate) use serve::{BACKLOG, Connections, Phase, serve};
 pub(crate) use twins::Twins;
 pub(crate) use webhook::Webhook;
 

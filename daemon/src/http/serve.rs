@@ -16,15 +16,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use std::convert::Infallible;
+use std::io::ErrorKind;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::MissedTickBehavior;
 
+/// Connections the kernel may queue for us: a whole sale opens its sockets in the same instant.
+pub(crate) const BACKLOG: u32 = 4096;
 /// How long a connection may stay idle between requests, in milliseconds. Longer than the 60 s of common proxies, so that
 /// the proxy and not the daemon ends an idle connection.
 const IDLE_TIMEOUT_MS: u64 = 75_000;
@@ -66,10 +68,24 @@ pub(crate) async fn serve(listener: TcpListener, app: Arc<App>, connections: Con
             }
         }
     }
-    // Whom the system has let in already may have sent a request; closing the listener would throw it away.
-    let mut now = Context::from_waker(Waker::noop());
-    while let Poll::Ready(Ok((stream, _))) = listener.poll_accept(&mut now) {
-        welcome(stream, &app, &connections);
+    welcome_the_rest(listener, &app, &connections);
+}
+
+/// Lets in whom the system has let in already: they may have sent a request, which closing the listener would throw away. The
+/// runtime is not asked whether there are any, because it may not have heard of them yet.
+fn welcome_the_rest(listener: TcpListener, app: &Arc<App>, connections: &Connections) {
+    let Ok(listener) = listener.into_std() else { return };
+    for _ in 0..BACKLOG {
+        let accepted = listener.accept().and_then(|(stream, _)| {
+            stream.set_nonblocking(true)?;
+            TcpStream::from_std(stream)
+        });
+        match accepted {
+            Ok(stream) => welcome(stream, app, connections),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+            // One that has gone again; the next one may not have.
+            Err(error) => tracing::debug!(%error, "accept"),
+        }
     }
 }
 

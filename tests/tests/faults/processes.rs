@@ -111,6 +111,33 @@ async fn a_connection_that_is_reused_during_shutdown_is_served_and_told_to_close
     site.finish(&[&worker]).await;
 }
 
+/// Whom the system has let in before the end came may have sent a purchase, although the daemon has not seen them yet.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whom_the_system_has_let_in_is_served_at_shutdown() {
+    const WAITING: usize = 800;
+    let _turn = turn().await;
+    let site = Site::open(Own::default(), &[ticket(1, 100)]).await;
+    let (api, worker) = (site.daemon_with("api", &[("FLASH_THREADS", "1")]).await, site.daemon("worker").await);
+    api.pause();
+    let mut waiting = Vec::new();
+    for _ in 0..WAITING {
+        let mut connection = Connection::open(&api.api).await.unwrap();
+        connection.send(b"GET /health HTTP/1.1\r\nHost: test\r\n\r\n").await.unwrap();
+        waiting.push(connection);
+    }
+    api.terminate();
+    api.resume();
+    let mut served = 0;
+    for connection in &mut waiting {
+        served += usize::from(connection.answer().await.is_ok_and(|answer| answer.status == 200));
+    }
+    assert_eq!(served, WAITING);
+    drop(waiting);
+    let exit = tokio::time::timeout(PATIENCE, api.ended()).await.expect("it ends");
+    assert_eq!(exit.code, 0, "{:?}", api.last_lines());
+    site.finish(&[&worker]).await;
+}
+
 /// The same, and nobody asks again: draining alone must leave the books balanced.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn sigterm_in_the_middle_of_a_crowd() {

@@ -136,15 +136,19 @@ fn nobody_sells_when_each_seller_is_kept_from_it_by_something_else() {
 
 #[test]
 fn a_rebuild_is_what_happens_only_while_nobody_can_decide() {
-    let rebuilding = || {
+    let rebuilding = |waits_for: Option<&str>| {
         with(|stats| {
             stats.api.as_mut().unwrap().epoch.open = false;
             let rebuild = &mut stats.worker.as_mut().unwrap().rebuild;
             (rebuild.step, rebuild.step_number, rebuild.running_ms) = (Some("waiting".into()), 3, Some(1_500));
+            rebuild.waits_for = waits_for.map(str::to_owned);
         })
     };
-    assert_eq!(word(vec![rebuilding()]), ("recovering", "rebuild 3/8: waiting · 1.5 s".to_owned()));
-    assert_eq!(word(vec![rebuilding(), with(|_| ())]).0, "selling");
+    assert_eq!(word(vec![rebuilding(None)]), ("recovering", "rebuild 3/8: waiting · 1.5 s".to_owned()));
+    assert_eq!(word(vec![rebuilding(None), with(|_| ())]).0, "selling");
+    // Whom it waits for is what an operator has to look after.
+    let why = "rebuild 3/8: waiting · 1.5 s · waits for MySQL: no answer";
+    assert_eq!(word(vec![rebuilding(Some("MySQL: no answer"))]), ("recovering", why.to_owned()));
 }
 
 #[test]

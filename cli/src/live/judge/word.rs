@@ -1,6 +1,6 @@
 //! The one word about a sale, and why. Judged from what buyers get: who could sell, and of what there is something left.
 
-use flash_core::stats::{Breaker, RedisStats, Stats};
+use flash_core::stats::{Breaker, RebuildView, RedisStats, Stats};
 
 use super::{Facts, Units};
 use crate::{plain::seconds, table::grouped};
@@ -122,7 +122,8 @@ fn stopped(told: &[&Stats], deciders: &[(&Stats, Decides)]) -> (Word, String) {
     let rebuild = told.iter().filter_map(|stats| stats.worker.as_ref()).find_map(|worker| {
         let step = worker.rebuild.step.as_ref()?;
         let since = worker.rebuild.running_ms.map_or_else(String::new, |ms| format!(" · {}", seconds(ms)));
-        Some(format!("rebuild {}/8: {step}{since}", worker.rebuild.step_number))
+        let waits = waits_for(&worker.rebuild);
+        Some(format!("rebuild {}/8: {step}{since}{waits}", worker.rebuild.step_number))
     });
     let why = deciders.iter().find_map(|(_, decides)| match decides {
         Decides::Nothing(why) => Some(why.clone()),
@@ -132,6 +133,11 @@ fn stopped(told: &[&Stats], deciders: &[(&Stats, Decides)]) -> (Word, String) {
         Some(step) => (Word::Recovering, step),
         None => (Word::Stopped, why.unwrap_or_default()),
     }
+}
+
+/// Whom a rebuild waits for, as the end of a sentence; empty if it works.
+pub(super) fn waits_for(rebuild: &RebuildView) -> String {
+    rebuild.waits_for.as_ref().map_or_else(String::new, |server| format!(" · waits for {server}"))
 }
 
 /// What a daemon can decide and record.

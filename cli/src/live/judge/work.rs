@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use flash_core::stats::{Api, Audit, Stats, Worker};
 
-use super::{Facts, Finding, Level, Part, stores::complaints};
+use super::{Facts, Finding, Level, Part, stores::complaints, word::waits_for};
 use crate::{plain::seconds, table::grouped};
 
 /// The projector is behind by more than that: somebody should look.
@@ -121,7 +121,8 @@ pub(super) fn rebuild(facts: &Facts<'_>) -> Vec<Finding> {
         if let Some(step) = &view.step {
             let why = view.reason.as_ref().map_or_else(String::new, |reason| format!(" · {reason}"));
             let since = view.running_ms.map_or_else(String::new, |ms| format!(" for {}", seconds(ms)));
-            let text = format!("step {} of 8{since}: {step}{why}", view.step_number);
+            let waits = waits_for(view);
+            let text = format!("step {} of 8{since}: {step}{waits}{why}", view.step_number);
             return Some(Finding::new(Part::Rebuild, Level::Down, text));
         }
         let text = format!("the last attempt failed: {}", view.last_error.as_ref()?);
