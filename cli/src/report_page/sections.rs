@@ -110,9 +110,11 @@ pub(super) fn summary(run: &Report) -> String {
         shown.push(("arrivals begun", grouped(run.arrivals.begun)));
         shown.push(("never served", grouped(run.arrivals.never_started)));
     }
-    let errors = run.latency.errors.count;
+    let (errors, given_up) = (run.latency.errors.count, run.behaviour.given_up);
+    shown.push(("given up without an answer", grouped(given_up)));
     shown.push(("errors", grouped(errors)));
-    let shown: Vec<_> = shown.into_iter().map(|(name, value)| (name, value, name == "errors" && errors > 0)).collect();
+    let is_bad = |name| name == "errors" && errors > 0 || name == "given up without an answer" && given_up > 0;
+    let shown: Vec<_> = shown.into_iter().map(|(name, value)| (name, value, is_bad(name))).collect();
     let schedule = if run.schedule.is_empty() {
         run.stages.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
     } else {

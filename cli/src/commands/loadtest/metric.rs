@@ -100,7 +100,7 @@ const POINTS: [Point; 5] = [
 use Better::{Higher, Lower};
 use Unit::{Count, Rate, Share, Time};
 
-const FIGURES: [Metric; 20] = [
+const FIGURES: [Metric; 21] = [
     figure("rate", "accepted", Rate, Higher, "accepted purchases while there was stock", |run| {
         (run.wins > 0).then_some(run.throughput.accepted_per_s)
     }),
@@ -115,6 +115,9 @@ const FIGURES: [Metric; 20] = [
     }),
     figure("share", "refusals", Share, Lower, "attempts that were refused, sold out aside", |run| {
         share(run, run.latency.refusals.count)
+    }),
+    figure("share", "given_up", Share, Lower, "purchases that were given up without a clear answer", |run| {
+        (run.arrivals.started > 0).then(|| run.behaviour.given_up as f64 / run.arrivals.started as f64)
     }),
     figure("count", "wins", Count, Higher, "accepted purchases", |run| Some(run.wins as f64)),
     figure("count", "unknown", Count, Lower, "purchases whose buyer never learned the outcome", |run| {

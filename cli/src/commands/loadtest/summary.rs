@@ -30,6 +30,7 @@ fn write_measured(text: &mut String, run: &Report) -> std::fmt::Result {
         writeln!(text, "  {name}{}", run.schedule)?;
     }
     write_arrivals(text, run)?;
+    write_given_up(text, run)?;
     write_rates(text, run)?;
 
     let from = if run.pacing == Pacing::Open { "FROM THE INTENDED START" } else { "AS ASKED" };
@@ -66,6 +67,20 @@ fn write_arrivals(text: &mut String, run: &Report) -> std::fmt::Result {
     writeln!(
         text,
         "  besides   {more:>10} purchases beyond the schedule: {second} second attempts · {keys} further keys of bots"
+    )
+}
+
+/// Who went away unanswered is the one whom no fine percentile of wins knows of.
+fn write_given_up(text: &mut String, run: &Report) -> std::fmt::Result {
+    let (given_up, started) = (run.behaviour.given_up, run.arrivals.started);
+    if given_up == 0 {
+        return Ok(());
+    }
+    let percent = given_up as f64 / started.max(1) as f64 * 100.0;
+    let count = grouped(given_up);
+    writeln!(
+        text,
+        "  given up  {count:>10} purchases without a clear answer ({percent:.1} %): no latency of wins contains them"
     )
 }
 
@@ -239,6 +254,7 @@ mod tests {
         for line in [
             "100 planned · 90 due · 80 begun · 10 never served",
             "15 purchases beyond the schedule: 12 second attempts · 3 further keys of bots",
+            "  given up           3 purchases without a clear answer (3.2 %): no latency of wins contains them",
             "gave up 3",
             "of wins 4: same answer 4 · another answer 0 · unclear 0 · of refusals 5",
             "accepted        none",
