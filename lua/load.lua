@@ -12,7 +12,8 @@
 --       open:   capacity, available, held, sold, seq, per_user, hold_ms, opens_at, closes_at, paused
 -- Reply 'OK' | {'REFUSED', reason}
 -- Invariant: refuses if the server is not a primary with one of the noted replids, or if the SKU belongs to a higher epoch, or
--- (after begin) if the loading mark is not this epoch's. The SKU carries the epoch itself only after the last step.
+-- (after begin) if the loading mark is not this epoch's. The SKU carries the epoch itself only after the last step, and with it
+-- its home, the replid of this server: wherever else it may be carried, nothing is decided there (fence.lua).
 
 local stock_key, holds_key, hold_key, buyers_key, winners_key, closing_key, closings_key = unpack(KEYS, 1, 7)
 local epoch, replids, step = ARGV[1], ARGV[2], ARGV[3]
@@ -21,9 +22,9 @@ local LOADING = 'loading:' .. epoch
 
 local function refuse(reason) return {'REFUSED', reason} end
 
-local function open()
+local function open(home)
   redis.call('DEL', stock_key)
-  redis.call('HSET', stock_key, 'epoch', epoch, 'capacity', ARGV[4], 'available', ARGV[5], 'held', ARGV[6],
+  redis.call('HSET', stock_key, 'epoch', epoch, 'home', home, 'capacity', ARGV[4], 'available', ARGV[5], 'held', ARGV[6],
     'sold', ARGV[7], 'closing', 0, 'seq', ARGV[8], 'opened_seq', ARGV[8], 'claims', 0, 'per_user', ARGV[9], 'hold_ms', ARGV[10],
     'opens_at', ARGV[11], 'closes_at', ARGV[12], 'paused', ARGV[13])
   return 'OK'
@@ -71,12 +72,12 @@ end
 
 steps.open = open
 
-local reason = stranger(replids)
+local reason, actual = stranger(replids)
 if reason then return refuse(reason) end
 local found = redis.call('HGET', stock_key, 'epoch')
 if step == 'create' then
   if found then return refuse('EXISTS ' .. found) end
-  return open()
+  return open(actual)
 end
 if step == 'begin' or step == 'block' then
   local number = found and tonumber(string.match(found, '(%d+)$'))
@@ -84,4 +85,4 @@ if step == 'begin' or step == 'block' then
 elseif found ~= LOADING then
   return refuse('MARK ' .. tostring(found))
 end
-return steps[step]()
+return steps[step](actual)

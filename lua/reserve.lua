@@ -1,6 +1,6 @@
 -- reserve.lua: decides a batch of purchases of one SKU, in order, in one step.
 --
--- KEYS  1 stock hash      {sku:N}:stock   epoch, capacity, available, held, sold, closing, seq, opened_seq (seq when the epoch
+-- KEYS  1 stock hash      {sku:N}:stock   epoch, home (see fence.lua), capacity, available, held, sold, closing, seq, opened_seq (seq when the epoch
 --                                         began), claims, per_user, hold_ms, opens_at, closes_at, paused,
 --                                         restocked_ms (when units last came back while none was available)
 --       2 holds           {sku:N}:holds   sorted set: order id -> expiry (ms)

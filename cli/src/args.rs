@@ -23,7 +23,7 @@ Examples:
   flashctl top                         the whole sale on one screen
   flashctl daemon list                 which daemons run, and how they are
   flashctl loadtest --stage 30s:500    virtual buyers, and whether all they were told is true
-  flashctl compare                     what one would write first, and flashd: who oversells, who is fast
+  flashctl compare                     what one would write first, against flashd
   flashctl rebuild --dry-run           what filling Redis anew would mean
   flashctl payments --refund-pending   money that has to be given back
   flashctl reconcile                   whether Redis, log and MySQL agree, while it sells

@@ -86,7 +86,7 @@ impl From<StackError> for Failure {
         let (exit, hint) = match &error {
             StackError::Missing { .. } => (Exit::Failed, Some("make tools")),
             StackError::Unreachable { .. } => (Exit::Unreachable, None),
-            StackError::BadAddress { .. } => (Exit::Failed, None),
+            StackError::BadAddress { .. } => (Exit::Usage, None),
             _ => (Exit::Failed, None),
         };
         let failure = Failure::new(exit, error);

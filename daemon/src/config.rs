@@ -1,5 +1,6 @@
 //! The daemon's configuration, one struct per concern, read from [`Settings`] and checked as a whole.
 
+use crate::logs::{self, LogConfig, LogFormat};
 use crate::rebuild::RebuildOptions;
 use crate::reconcile::ReconcileOptions;
 use flash_core::limits;
@@ -7,7 +8,7 @@ use flash_core::settings::{Settings, SettingsError};
 use flash_stores::kafka::KafkaSettings;
 use flash_stores::kafka::producer::RecorderSettings;
 use flash_stores::mysql::MySqlSettings;
-use flash_stores::redis::GateSettings;
+use flash_stores::redis::{GateSettings, is_address};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -135,6 +136,8 @@ pub struct Config {
     pub audit_every: Duration,
     /// Threads of the API runtime.
     pub threads: usize,
+    /// What is logged.
+    pub logs: LogConfig,
 }
 
 impl Config {
@@ -144,14 +147,15 @@ impl Config {
     /// The first setting that cannot be used, or a combination that would break a promise.
     pub fn read(settings: &Settings) -> Result<Self, SettingsError> {
         let namespace = settings.read("namespace", "must be up to 40 letters, digits, - or _", namespace)?;
-        let kafka = KafkaSettings { brokers: settings.text("kafka.brokers").to_owned(), namespace: namespace.clone() };
+        let brokers = settings.read("kafka.brokers", "must be HOST:PORT[,HOST:PORT…]", brokers)?;
+        let kafka = KafkaSettings { brokers, namespace: namespace.clone() };
         let config = Self {
             role: settings.read("role", "must be all, api or worker", role)?,
             http: read_http(settings)?,
             admin: read_admin(settings)?,
             node_id: settings.read("node.id", "must be 0 to 1023", node_id)?,
             redis: GateSettings {
-                url: settings.text("redis.url").to_owned(),
+                url: settings.read("redis.url", REDIS_RULE, |text| is_address(text).then(|| text.to_owned()))?,
                 namespace,
                 timeout: settings.duration("redis.timeout", 10..=10_000)?,
             },
@@ -166,6 +170,7 @@ impl Config {
             epoch_lease: settings.duration("epoch.lease", 500..=60_000)?,
             audit_every: settings.duration("audit.every", 0..=86_400_000)?,
             threads: settings.read("runtime.threads", "must be 0 to 512", |text| bounded(text, 0, 512))?,
+            logs: read_logs(settings)?,
         };
         config.check()?;
         Ok(config)
@@ -258,13 +263,35 @@ fn advertised(text: &str) -> Option<Option<String>> {
     good.then(|| Some(text.to_owned()))
 }
 
+/// What `redis.url` has to be.
+const REDIS_RULE: &str =
+    "must be redis://[USER:PASSWORD@]HOST[:PORT][,HOST…][/DB], or redis-cluster:// with the same but the DB";
+
+/// As the Kafka client reads it: a port may be missing.
+fn brokers(text: &str) -> Option<String> {
+    let legal = |b: u8| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b);
+    let good = |broker: &str| {
+        let (host, port) = match broker.rsplit_once(':') {
+            Some((host, port)) if !broker.ends_with(']') => (host, port),
+            _ => (broker, "9092"),
+        };
+        !host.is_empty() && host.bytes().all(legal) && port.parse::<u16>().is_ok_and(|port| port > 0)
+    };
+    text.split(',').all(|broker| good(broker.trim())).then(|| text.to_owned())
+}
+
 fn read_mysql(settings: &Settings) -> Result<MySqlSettings, SettingsError> {
+    let word = |name, rule: &str| {
+        let good = |text: &str| !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control());
+        settings.read(name, rule, |text| good(text).then(|| text.to_owned()))
+    };
+    let port = |text: &str| text.parse().ok().filter(|port| *port > 0);
     Ok(MySqlSettings {
-        host: settings.text("mysql.host").to_owned(),
-        port: settings.read("mysql.port", "must be a port", |text| text.parse().ok())?,
-        user: settings.text("mysql.user").to_owned(),
+        host: word("mysql.host", "must be a host name or an IP address")?,
+        port: settings.read("mysql.port", "must be a port, 1 to 65535", port)?,
+        user: word("mysql.user", "must be a name without blanks")?,
         password: settings.text("mysql.password").to_owned(),
-        database: settings.text("mysql.database").to_owned(),
+        database: word("mysql.database", "must be a name without blanks")?,
         connections_max: 8,
     })
 }
@@ -280,6 +307,19 @@ fn read_webhook(settings: &Settings) -> Result<WebhookConfig, SettingsError> {
     Ok(WebhookConfig {
         secrets: secrets.into_iter().flatten().collect(),
         tolerance: settings.duration("payments.webhook_tolerance", 1_000..=3_600_000)?,
+    })
+}
+
+fn read_logs(settings: &Settings) -> Result<LogConfig, SettingsError> {
+    let format = |text: &str| match text {
+        "text" => Some(LogFormat::Text),
+        "json" => Some(LogFormat::Json),
+        _ => None,
+    };
+    let filter = |text: &str| logs::read(text).is_ok().then(|| text.to_owned());
+    Ok(LogConfig {
+        filter: settings.read("log.filter", logs::FILTER_RULE, filter)?,
+        format: settings.read("log.format", "must be text or json", format)?,
     })
 }
 
@@ -317,60 +357,4 @@ fn bounded(text: &str, least: usize, most: usize) -> Option<usize> {
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn with(pairs: &[(&str, &str)]) -> Result<Config, SettingsError> {
-        let look_up = |flag: &str| pairs.iter().find(|(name, _)| *name == flag).map(|(_, value)| (*value).to_owned());
-        Config::read(&Settings::layer(look_up, |_| None, None)?)
-    }
-
-    #[test]
-    fn the_defaults_are_a_working_configuration() {
-        let config = with(&[]).unwrap();
-        assert_eq!((config.role, config.http.listen.port()), (Role::All, 3000));
-        assert_eq!(config.epoch_lease, Duration::from_millis(limits::EPOCH_LEASE_MS));
-        assert_eq!(config.http.answer_timeout, Duration::from_millis(limits::ACK_WAIT_MS));
-        assert_eq!(config.redis.timeout, Duration::from_millis(limits::REDIS_TIMEOUT_MS));
-        assert_eq!(config.recorder.message_timeout, Duration::from_millis(limits::KAFKA_MESSAGE_TIMEOUT_MS));
-        assert_eq!(config.webhook.tolerance, Duration::from_millis(limits::WEBHOOK_TOLERANCE_MS));
-        assert_eq!(config.audit_every, Duration::from_millis(limits::AUDIT_EVERY_MS));
-        assert_eq!(config.http.in_flight_max, limits::IN_FLIGHT_MAX);
-        assert_eq!(config.http.connections_max, limits::CONNECTIONS_MAX);
-    }
-
-    #[test]
-    fn the_admin_plane_leaves_loopback_with_a_token_or_read_only() {
-        let everywhere = ("admin-bind", "0.0.0.0");
-        let refused = with(&[everywhere]).unwrap_err().to_string();
-        assert!(refused.contains("FLASH_ADMIN_TOKEN"), "{refused}");
-        assert!(with(&[everywhere, ("admin-read-only", "true")]).is_ok());
-        let config = with(&[everywhere, ("admin-token", "0123456789abcdef")]).unwrap();
-        assert!(config.admin.token.is_some() && !format!("{config:?}").contains("0123456789abcdef"));
-        for token in ["short", "has a blank in the middle", "ümlaute gehen hier nicht"] {
-            let refused = with(&[("admin-token", token)]).unwrap_err().to_string();
-            assert!(!refused.contains(token) && refused.contains("FLASH_ADMIN_TOKEN"), "{refused}");
-        }
-        for (url, good) in
-            [("http://10.0.0.7:3900/", true), ("http://[::1]:1", true), ("10.0.0.7:3900", false), ("http://a", false)]
-        {
-            assert_eq!(with(&[("admin-advertise", url)]).is_ok(), good, "{url}");
-        }
-    }
-
-    #[test]
-    fn dangerous_combinations_are_refused() {
-        for pairs in [
-            [("answer-timeout", "5s"), ("epoch-lease", "5s")],
-            [("redis-timeout", "4s"), ("answer-timeout", "4s")],
-            [("kafka-message-timeout", "3s"), ("answer-timeout", "4s")],
-        ] {
-            assert!(matches!(with(&pairs), Err(SettingsError::Combination(_))), "{pairs:?}");
-        }
-        for pair in
-            [("namespace", "a.b"), ("namespace", "{x}"), ("node-id", "1024"), ("role", "boss"), ("port", "70000")]
-        {
-            assert!(matches!(with(&[pair]), Err(SettingsError::Value { .. })), "{pair:?}");
-        }
-    }
-}
+mod tests;

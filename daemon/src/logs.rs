@@ -17,30 +17,51 @@ pub struct LogFilter {
     apply: Arc<Apply>,
 }
 
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// A JSON object a line.
+    Json,
+}
+
+/// What is logged, and how.
+#[derive(Debug, Clone)]
+pub struct LogConfig {
+    /// Levels, for all or by module.
+    pub filter: String,
+    /// How it is written.
+    pub format: LogFormat,
+}
+
+/// What a filter has to be.
+pub(crate) const FILTER_RULE: &str =
+    "must be a level (off, error, warn, info, debug or trace) or MODULE=LEVEL, several separated by commas";
+
 /// Starts logging to stderr.
 ///
 /// # Errors
-/// If the filter cannot be read or the format is unknown.
-pub fn start(filter: &str, format: &str) -> anyhow::Result<LogFilter> {
-    let parsed = read(filter).map_err(|why| anyhow::anyhow!("log.filter {why}"))?;
+/// If the filter cannot be read.
+pub fn start(config: &LogConfig) -> anyhow::Result<LogFilter> {
+    let parsed = read(&config.filter).map_err(|why| anyhow::anyhow!("log.filter {why}"))?;
     let logs = tracing_subscriber::fmt().with_env_filter(parsed).with_writer(std::io::stderr);
-    let apply: Arc<Apply> = match format {
-        "json" => {
+    let apply: Arc<Apply> = match config.format {
+        LogFormat::Json => {
             let logs = logs.json().with_filter_reloading();
             let handle = logs.reload_handle();
             logs.init();
             Arc::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
         }
-        "text" => {
+        LogFormat::Text => {
             let ansi = std::io::IsTerminal::is_terminal(&std::io::stderr());
             let logs = logs.with_ansi(ansi).with_filter_reloading();
             let handle = logs.reload_handle();
             logs.init();
             Arc::new(move |filter| handle.reload(filter).map_err(|error| error.to_string()))
         }
-        other => anyhow::bail!("log.format must be text or json, not {other}"),
     };
-    Ok(LogFilter { text: Arc::new(Mutex::new(filter.to_owned())), apply })
+    Ok(LogFilter { text: Arc::new(Mutex::new(config.filter.clone())), apply })
 }
 
 impl LogFilter {
@@ -64,7 +85,7 @@ impl LogFilter {
 
 /// Reads a filter more strictly than the library does, which takes a misspelled level for the name of a module and then logs
 /// nothing but that module.
-fn read(filter: &str) -> Result<EnvFilter, String> {
+pub(crate) fn read(filter: &str) -> Result<EnvFilter, String> {
     if filter.is_empty() || filter.len() > FILTER_MAX_BYTES {
         return Err(format!("must have 1 to {FILTER_MAX_BYTES} characters, like info or info,flashd=debug"));
     }

@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     match args::read() {
         Ok(args::Wish::Print(text)) => print(&text),
         Ok(args::Wish::Run(settings)) => match Config::read(&settings) {
-            Ok(config) => match run(config, &settings) {
+            Ok(config) => match run(config) {
                 Ok(()) => ExitCode::SUCCESS,
                 Err(error) => complain(&error, 1),
             },
@@ -24,8 +24,8 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(config: Config, settings: &flash_core::settings::Settings) -> anyhow::Result<()> {
-    let logs = flashd::logs::start(settings.text("log.filter"), settings.text("log.format"))?;
+fn run(config: Config) -> anyhow::Result<()> {
+    let logs = flashd::logs::start(&config.logs)?;
     let mut builder = tokio::runtime::Builder::new_multi_thread();
     if config.threads > 0 {
         builder.worker_threads(config.threads);

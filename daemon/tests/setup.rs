@@ -134,3 +134,20 @@ async fn stock_that_was_sold_from_is_never_reset() {
     // The holds of the test are long over, so they are still held until somebody expires them through the log.
     assert_eq!(stock.counters.held, units);
 }
+
+/// As an older version has filled it, or as a slot that was moved brings it: nothing is decided there, and one look finds out.
+#[tokio::test]
+async fn stock_that_does_not_say_where_it_was_filled_is_filled_anew_once() {
+    let (_site, options) = untouched(vec![sku(SKU.get(), 100)]).await;
+    setup::run(&options, |_| {}).await.unwrap();
+    let keys = SkuKeys::new(&options.parts.redis.namespace, SKU);
+    let client = redis::Client::open(options.parts.redis.url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let gone: i64 = redis::cmd("HDEL").arg(&keys.stock).arg("home").query_async(&mut connection).await.unwrap();
+    assert_eq!(gone, 1);
+    for _ in 0..2 {
+        setup::run(&options, |_| {}).await.unwrap();
+        let stock = stock(&options, SKU.get()).await.unwrap();
+        assert_eq!((stock.epoch.as_str(), stock.at_home, stock.counters.available), ("2", true, 100));
+    }
+}

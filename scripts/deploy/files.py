@@ -1,8 +1,10 @@
-"""What the files must have in common: alerts with tests and advice, one version of each bound, targets that exist."""
+"""What the files must have in common: alerts with tests and advice, one version of each bound, links that lead somewhere."""
 
 import pathlib
 import re
 import sys
+
+import links
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 
@@ -46,9 +48,11 @@ def main():
     ]:
         if line not in text(path):
             wrong.append(f"{path} does not say `{line.strip()}`, which the admin thread asks for")
+    broken, count = links.broken()
+    wrong += broken
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"ok: {len(alerts)} alerts, each with two tests and advice; nginx has flashd's bounds")
+    print(f"ok: {len(alerts)} alerts, each with two tests and advice; nginx has flashd's bounds; {count} links lead somewhere")
 
 
 if __name__ == "__main__":

@@ -32,8 +32,10 @@ def judge(who, variables, role, directory):
     known = set(re.findall(r"\(([A-Z_]+), --", shown)) | {"REDIS_PASSWORD", "POD_IP", "PATH"}
     unknown = {name.removesuffix("_FILE") for name in given} - known
     demand(not unknown, f"{who} sets {sorted(unknown)}, which flashd does not know")
-    expected = f"default:{SECRET}@" if "REDIS_PASSWORD_FILE" in given else ""
-    demand(expected in shown, f"{who}: the address of Redis lacks its password")
+    demand(SECRET not in shown, f"{who}: --print-config shows a secret")
+    if "REDIS_PASSWORD_FILE" in given:
+        address = subprocess.run([command[0], "printenv", "REDIS_URL"], env=env, capture_output=True, text=True).stdout
+        demand(f"default:{SECRET}@" in address, f"{who}: the address of Redis lacks its password")
 
 
 def main():

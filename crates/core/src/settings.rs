@@ -4,6 +4,9 @@
 //! user's file are all made from that table. Values are strings until a concern reads them, so nothing here needs the
 //! process environment.
 
+mod file;
+mod mask;
+
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -186,9 +189,6 @@ pub const SETTINGS: &[Setting] = &[
     row("log.format", "FLASH_LOG_FORMAT", "log-format", "text", "text or json."),
 ];
 
-/// Shown instead of a secret.
-const MASK: &str = "********";
-
 /// Where a value came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -216,7 +216,7 @@ pub enum SettingsError {
     Value {
         /// The setting.
         name: &'static str,
-        /// What was given; a secret is masked.
+        /// What was given; a secret, or the login of a URL, is masked.
         value: String,
         /// What it should have been.
         rule: String,
@@ -244,7 +244,7 @@ impl Settings {
         environment: impl Fn(&str) -> Option<String>,
         file: Option<&str>,
     ) -> Result<Self, SettingsError> {
-        let file = file.map_or_else(|| Ok(BTreeMap::new()), read_file)?;
+        let file = file.map_or_else(|| Ok(BTreeMap::new()), file::read)?;
         let pick = |setting: &Setting| {
             let flag = flags(setting.flag).map(|value| (value, Origin::Flag));
             let env =
@@ -282,7 +282,7 @@ impl Settings {
         let is_secret = SETTINGS.iter().any(|setting| setting.name == name && setting.secret);
         parse(value).ok_or_else(|| SettingsError::Value {
             name,
-            value: if is_secret { MASK.to_owned() } else { value.clone() },
+            value: mask::shown(value, is_secret),
             rule: rule.to_owned(),
             origin: *origin,
         })
@@ -304,13 +304,12 @@ impl Settings {
         })
     }
 
-    /// All values as a commented TOML file with their origins; secrets are masked.
+    /// All values as a commented TOML file with their origins; secrets, and the password of a URL, are masked.
     #[must_use]
     pub fn render(&self) -> String {
         render(|setting| {
             let (value, origin) = self.entry(setting.name);
-            let shown = if setting.secret && !value.is_empty() { MASK } else { value };
-            (shown.to_owned(), format!("  # {origin:?}"))
+            (mask::shown(value, setting.secret), format!("  # {origin:?}"))
         })
     }
 }
@@ -339,31 +338,6 @@ fn render(value_of: impl Fn(&Setting) -> (String, String)) -> String {
         text.push('\n');
     }
     text
-}
-
-fn read_file(text: &str) -> Result<BTreeMap<String, String>, SettingsError> {
-    let table: toml::Table = text.parse().map_err(|error: toml::de::Error| SettingsError::File(error.to_string()))?;
-    let mut values = BTreeMap::new();
-    for (key, value) in table {
-        match value {
-            toml::Value::Table(section) => {
-                for (inner, value) in section {
-                    values.insert(format!("{key}.{inner}"), scalar(&value));
-                }
-            }
-            value => {
-                values.insert(key, scalar(&value));
-            }
-        }
-    }
-    match values.keys().find(|name| !SETTINGS.iter().any(|setting| setting.name == name.as_str())) {
-        Some(unknown) => Err(SettingsError::Unknown(unknown.clone())),
-        None => Ok(values),
-    }
-}
-
-fn scalar(value: &toml::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// Reads a duration with a unit (`ms`, `s`, `m`, `h`) as milliseconds.

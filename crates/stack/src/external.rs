@@ -1,29 +1,27 @@
 //! Addresses of servers that somebody else runs, read from their URLs.
 
-use crate::{MysqlLogin, StackError, probe::Probe};
+use crate::{MysqlLogin, StackError};
 
 const REDIS_PORT: u16 = 6379;
 const MYSQL_PORT: u16 = 3306;
 
-/// `host:port` of each server a Redis URL names, separated by commas, and how they can be asked.
-pub(crate) fn redis(url: &str) -> Result<(String, Probe), StackError> {
+/// `host:port` of each server a Redis URL names, separated by commas.
+pub(crate) fn redis(url: &str) -> Result<String, StackError> {
     let bad = |reason: &str| StackError::BadAddress {
         what: "Redis URL",
         value: without_password(url),
         reason: reason.to_owned(),
     };
     let (scheme, rest) = url.split_once("://").ok_or_else(|| bad("expected redis://HOST:PORT"))?;
-    let probe = match scheme {
-        "redis" | "redis-cluster" => Probe::Redis,
-        "rediss" => Probe::Tcp,
-        _ => return Err(bad("expected redis:// or rediss://")),
-    };
+    if !matches!(scheme, "redis" | "redis-cluster") {
+        return Err(bad("expected redis:// or redis-cluster://; TLS is not built in"));
+    }
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let host_port = authority.rsplit_once('@').map_or(authority, |(_, host_port)| host_port);
     let addresses = host_port.split(',').map(|one| host_and_port(one.trim(), REDIS_PORT));
     let addresses: Option<Vec<String>> =
         addresses.map(|one| one.map(|(host, port)| format!("{host}:{port}"))).collect();
-    Ok((addresses.ok_or_else(|| bad("no usable host and port"))?.join(","), probe))
+    Ok(addresses.ok_or_else(|| bad("no usable host and port"))?.join(","))
 }
 
 /// The login in a MySQL URL.
@@ -105,17 +103,17 @@ mod tests {
             let message = mysql(bad).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
         }
-        for bad in ["", "h:6379", "http://h", "redis://", "redis://h:0", "redis://a,,b"] {
+        for bad in ["", "h:6379", "http://h", "rediss://h", "redis://", "redis://h:0", "redis://a,,b"] {
             assert!(redis(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
     fn a_redis_url_has_an_address() {
-        assert_eq!(redis("redis://:pw@h:7000/2").unwrap(), ("h:7000".to_owned(), Probe::Redis));
-        assert_eq!(redis("redis://h").unwrap().0, "h:6379");
-        assert_eq!(redis("redis-cluster://a:1,b").unwrap().0, "a:1,b:6379");
-        assert_eq!(redis("redis://[::1]:7000").unwrap().0, "[::1]:7000");
-        assert_eq!(redis("redis://[::1]").unwrap().0, "[::1]:6379");
+        assert_eq!(redis("redis://:pw@h:7000/2").unwrap(), "h:7000");
+        assert_eq!(redis("redis://h").unwrap(), "h:6379");
+        assert_eq!(redis("redis-cluster://a:1,b").unwrap(), "a:1,b:6379");
+        assert_eq!(redis("redis://[::1]:7000").unwrap(), "[::1]:7000");
+        assert_eq!(redis("redis://[::1]").unwrap(), "[::1]:6379");
     }
 }

@@ -50,6 +50,6 @@ pub use process::{Exit, Process, ProcessSpec};
 pub use proxy::{Fault, Proxy, Traffic};
 pub use redis::RedisServer;
 pub use redis_command::redis_command;
-pub use redis_set::{RedisSet, follow, promote};
+pub use redis_set::{RedisSet, follow, move_slot, promote};
 pub use server::Server;
 pub use stack::{ServerExit, Stack};

@@ -20,8 +20,6 @@ pub(crate) enum Probe {
     Redis,
     Mysql,
     Kafka,
-    /// Something behind TLS: that it accepts connections is all we can see.
-    Tcp,
 }
 
 impl Probe {
@@ -33,7 +31,6 @@ impl Probe {
                 Probe::Redis => redis(&mut stream).await,
                 Probe::Mysql => mysql(&mut stream).await,
                 Probe::Kafka => probe_kafka::ask(&mut stream).await,
-                Probe::Tcp => Ok(()),
             }
         };
         match timeout(ANSWER_WITHIN, question).await {

@@ -14,7 +14,7 @@ use crate::{Server, StackError};
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
 /// Sends one command to a Redis over a connection of its own and returns its reply as text. Only for replies that are a
-/// status, a number or one string.
+/// status, a number, one string, or a list of strings: those are a line each.
 ///
 /// # Errors
 /// [`StackError::Unreachable`], also with Redis' own words if it refuses.
@@ -35,15 +35,31 @@ async fn ask(address: &str, command: &[&str]) -> io::Result<String> {
         request.push_str(&format!("${}\r\n{word}\r\n", word.len()));
     }
     stream.write_all(request.as_bytes()).await?;
+    let line = line(&mut stream).await?;
+    let Some(count) = line.strip_prefix('*') else { return value(&mut stream, &line).await };
+    let mut values = Vec::new();
+    for _ in 0..count.parse::<usize>().map_err(|_| io::Error::other("no such list"))? {
+        let line = self::line(&mut stream).await?;
+        values.push(value(&mut stream, &line).await?);
+    }
+    Ok(values.join("\n"))
+}
+
+async fn line(stream: &mut BufReader<TcpStream>) -> io::Result<String> {
     let mut line = String::new();
     stream.read_line(&mut line).await?;
-    let line = line.trim_end();
+    Ok(line.trim_end().to_owned())
+}
+
+async fn value(stream: &mut BufReader<TcpStream>, line: &str) -> io::Result<String> {
     match line.split_at_checked(1) {
         Some(("+" | ":", text)) => Ok(text.to_owned()),
         Some(("$", length)) => {
             let length: usize = length.parse().map_err(|_| io::Error::other("no such value"))?;
-            let mut text = vec![0; length];
+            // With the line end behind it.
+            let mut text = vec![0; length + 2];
             stream.read_exact(&mut text).await?;
+            text.truncate(length);
             Ok(String::from_utf8_lossy(&text).into_owned())
         }
         _ => Err(io::Error::other(format!("answered {line:?}"))),

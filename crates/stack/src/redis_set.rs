@@ -106,6 +106,33 @@ pub async fn follow(replica: &Server, primary: &Server) -> Result<(), StackError
     until(replica, &["INFO", "replication"], "master_link_status:up").await
 }
 
+/// Moves the slot of a key from one primary of a cluster to another, as `redis-cli --cluster reshard` does.
+///
+/// # Errors
+/// [`StackError::Unreachable`]; the slot may then be between the two.
+pub async fn move_slot(key: &str, from: &Server, to: &Server) -> Result<(), StackError> {
+    let slot = redis_command(from, &["CLUSTER", "KEYSLOT", key]).await?;
+    let (from_id, to_id) =
+        (redis_command(from, &["CLUSTER", "MYID"]).await?, redis_command(to, &["CLUSTER", "MYID"]).await?);
+    redis_command(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]).await?;
+    redis_command(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]).await?;
+    let port = to.port().to_string();
+    loop {
+        let keys = redis_command(from, &["CLUSTER", "GETKEYSINSLOT", &slot, "100"]).await?;
+        if keys.is_empty() {
+            break;
+        }
+        let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
+        migrate.extend(keys.lines());
+        redis_command(from, &migrate).await?;
+    }
+    for node in [to, from] {
+        // The others hear of it from these two.
+        redis_command(node, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]).await?;
+    }
+    Ok(())
+}
+
 async fn start_all(place: &Place, count: usize, cluster: bool) -> Result<Vec<Server>, StackError> {
     let mut servers = Vec::with_capacity(count);
     for name in &NAMES[..count] {

@@ -54,6 +54,7 @@ impl Stack {
     /// ended again. Let it finish rather than cancel it: cancelled while MariaDB makes its data directory, it leaves
     /// that directory behind.
     pub async fn start(options: StackOptions) -> Result<Stack, StackError> {
+        check_addresses(&options)?;
         check_programs(&options)?;
         let root = Root::open(options.data.as_deref())?;
         let broker = options.kafka.name();
@@ -195,6 +196,17 @@ fn check_programs(options: &StackOptions) -> Result<(), StackError> {
     }
 }
 
+/// Before anything is started, so that a typing error leaves nothing behind.
+fn check_addresses(options: &StackOptions) -> Result<(), StackError> {
+    if let RedisChoice::External(url) = &options.redis {
+        external::redis(url)?;
+    }
+    if let MysqlChoice::External(url) = &options.mysql {
+        external::mysql(url)?;
+    }
+    Ok(())
+}
+
 async fn start_kafka(choice: KafkaChoice, advertised: Option<String>, home: Home) -> Result<Server, StackError> {
     let dir = home.dir.clone();
     let recipe: Arc<dyn Recipe> = match choice {
@@ -233,8 +245,8 @@ async fn start_redis(choice: RedisChoice, home: Home, logs: Option<&LogSender>) 
             Server::start(recipe, home).await.map(RedisSet::single)
         }
         RedisChoice::External(url) => {
-            let (address, probe) = external::redis(&url)?;
-            Server::external("redis", address, url, probe).await.map(RedisSet::single)
+            let address = external::redis(&url)?;
+            Server::external("redis", address, url, Probe::Redis).await.map(RedisSet::single)
         }
     }
 }

@@ -131,8 +131,8 @@ impl Desk {
 
     async fn stock_of(&self, sku_id: SkuId) -> StockView {
         match self.stock.gate.snapshot(&self.stock.keys(sku_id)).await {
-            // An epoch that is more than a number is a mark of closing or loading.
-            Ok(Some(snapshot)) if snapshot.epoch.bytes().all(|byte| byte.is_ascii_digit()) => {
+            // An epoch that is more than a number is a mark of closing or loading; what has moved waits for the same.
+            Ok(Some(snapshot)) if snapshot.at_home && snapshot.epoch.bytes().all(|byte| byte.is_ascii_digit()) => {
                 StockView::Loaded(snapshot)
             }
             Ok(Some(_)) => StockView::Filling,

@@ -20,6 +20,8 @@ pub enum SkuStock {
     New,
     /// It was left closed when the open epoch was filled.
     Blocked,
+    /// It is there under the open epoch, but was not filled there.
+    Moved,
     /// It was loaded once and is not there under the open epoch any more.
     Lost,
 }
@@ -30,6 +32,7 @@ impl SkuStock {
             Self::Loaded(_) => Standing::OnSale,
             Self::New => Standing::New,
             Self::Blocked => Standing::Blocked,
+            Self::Moved => Standing::Moved,
             Self::Lost => Standing::Lost,
         }
     }
@@ -65,15 +68,17 @@ impl Rebuild {
             None => None,
         };
         let mark = snapshot.as_ref().map(|snapshot| Mark::parse(&snapshot.epoch));
+        let at_home = snapshot.as_ref().is_some_and(|snapshot| snapshot.at_home);
         // A mark that nobody can read is nothing that was loaded.
         let standing = match mark {
             Some(None) => Standing::Lost,
-            mark => standing(mark.flatten(), stored.loaded_epoch.is_some(), open),
+            mark => standing(mark.flatten(), at_home, stored.loaded_epoch.is_some(), open),
         };
         Ok(match (standing, snapshot) {
             (Standing::OnSale, Some(snapshot)) => SkuStock::Loaded(snapshot),
             (Standing::New, _) => SkuStock::New,
             (Standing::Blocked, _) => SkuStock::Blocked,
+            (Standing::Moved, _) => SkuStock::Moved,
             (Standing::OnSale | Standing::Lost, _) => SkuStock::Lost,
         })
     }

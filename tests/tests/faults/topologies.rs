@@ -3,7 +3,7 @@
 //! replica is given (Sentinel, an operator's script, the cluster itself); flashd notices and does the rest.
 
 use crate::turn;
-use flash_stack::{Server, follow, promote, redis_command};
+use flash_stack::{Server, follow, move_slot, promote, redis_command};
 use flash_tests::backends::{Own, RedisTopology};
 use flash_tests::books::Exceptions;
 use flash_tests::buyer::Purchase;
@@ -148,5 +148,38 @@ async fn a_cluster_loses_a_primary_and_sells_on() {
         rush.stop().await;
     }
     assert_eq!(worker.worker_stats().await.rebuild.rebuilds, 1, "a replica is no reason to fill anything");
+    site.finish_except(&[&api, &worker], REBUILT).await;
+}
+
+/// Two slots are moved while their SKUs are being sold, to a primary that the open epoch names. What has arrived there is not
+/// believed: a worker fills everything anew, by itself and once, and the sale goes on where the SKUs live now.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn slots_that_are_moved_under_load_are_filled_where_they_are() {
+    let _turn = turn().await;
+    let site = Site::open(own(RedisTopology::Cluster), &[ticket(1, 100_000), ticket(2, 12)]).await;
+    let (api, worker) = (site.daemon("api").await, site.daemon("worker").await);
+    let rush = Rush::start(&site, &[&api], 1, 4);
+    rush.more_wins(30).await;
+    let early: Vec<Purchase> = (1..=10).map(|user| Purchase::new(user, 2, "early")).collect();
+    assert_eq!(tally(&crowd(&site, &[&api], early.clone(), true).await)["WON"], 10);
+
+    let primaries = &site.stack.redis_set().servers()[..3];
+    let since = Instant::now();
+    for sku_id in [1, 2] {
+        let key = site.keys(sku_id).stock;
+        let slot = redis_command(&primaries[0], &["CLUSTER", "KEYSLOT", &key]).await.unwrap();
+        let owner = slot.parse::<usize>().unwrap() * 3 / 16_384;
+        move_slot(&key, &primaries[owner], &primaries[(owner + 1) % 3]).await.unwrap();
+    }
+    rush.hear("STOCK_RECOVERING").await;
+    eventually("the rebuild", || async { worker.worker_stats().await.rebuild.rebuilds == 1 }).await;
+    sells_again(&rush, since, "two slots moved").await;
+    let again = crowd(&site, &[&api], early, true).await;
+    assert!(again.iter().all(|said| said.word() == "WON"), "{:?}", tally(&again));
+    let rest = (101..=120).map(|user| Purchase::new(user, 2, "rest")).collect();
+    assert_eq!(tally(&crowd(&site, &[&api], rest, true).await)["WON"], 2);
+    rush.more_wins(30).await;
+    rush.stop().await;
+    assert_eq!(worker.worker_stats().await.rebuild.rebuilds, 1, "once is enough");
     site.finish_except(&[&api, &worker], REBUILT).await;
 }

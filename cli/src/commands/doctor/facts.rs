@@ -88,7 +88,7 @@ pub(super) struct SkuFacts {
     pub(super) sku_id: SkuId,
     /// The epoch MySQL remembers that it was loaded under.
     pub(super) loaded: Option<Epoch>,
-    /// The epoch field in Redis, which may be a mark.
+    /// The epoch field in Redis, which may be a mark; `moved:N` if it was not filled where it is.
     pub(super) mark: Option<String>,
 }
 

@@ -6,7 +6,7 @@ use flash_core::{ids::Epoch, stats::Stats};
 use flash_stores::{
     kafka::{KafkaError, KafkaSettings, consumer::LogConsumer, describe, trace::epoch_history},
     mysql::{Db, MySqlError, MySqlSettings, health, migrate, offsets, skus},
-    redis::{Gate, SkuKeys, StockError},
+    redis::{Gate, SkuKeys, Snapshot, StockError},
 };
 use flashd::{
     config::Config,
@@ -151,9 +151,15 @@ async fn stock(config: &Config, gate: &Asked<Gate>, db: &Db) -> Asked<Vec<SkuFac
         let keys = SkuKeys::new(&config.redis.namespace, stored.sku.sku_id);
         let snapshot = gate.snapshot(&keys).await.map_err(|error| format!("Redis: {error}"))?;
         let loaded: Option<Epoch> = stored.loaded_epoch;
-        seen.push(SkuFacts { sku_id: stored.sku.sku_id, loaded, mark: snapshot.map(|snapshot| snapshot.epoch) });
+        seen.push(SkuFacts { sku_id: stored.sku.sku_id, loaded, mark: snapshot.map(mark) });
     }
     Ok(seen)
+}
+
+/// What Redis says of a SKU's epoch; of no epoch, if it was not filled where it is.
+fn mark(snapshot: Snapshot) -> String {
+    let is_epoch = snapshot.epoch.bytes().all(|byte| byte.is_ascii_digit());
+    if is_epoch && !snapshot.at_home { format!("moved:{}", snapshot.epoch) } else { snapshot.epoch }
 }
 
 async fn daemons(admins: &[String]) -> Vec<DaemonFacts> {

@@ -87,6 +87,8 @@ pub enum Fenced {
     Role,
     /// The server is not one the epoch was opened with.
     Replid(String),
+    /// The stock was filled on another server, or nobody knows where: it was carried here.
+    Home(Option<String>),
 }
 
 /// Why a coordinator may not write.
@@ -104,11 +106,18 @@ pub enum Refused {
     Exists(Mark),
 }
 
-/// Whether anything may be decided: the stock carries exactly this epoch, on a primary that the epoch was opened with.
+/// Whether anything may be decided: the stock carries exactly this epoch, on a primary that the epoch was opened with, and was
+/// filled there.
 ///
 /// # Errors
 /// [`Fenced`].
-pub fn admits(server: Server<'_>, mark: Option<Mark>, epoch: Epoch, replids: &Replids) -> Result<(), Fenced> {
+pub fn admits(
+    server: Server<'_>,
+    mark: Option<Mark>,
+    home: Option<&str>,
+    epoch: Epoch,
+    replids: &Replids,
+) -> Result<(), Fenced> {
     match mark {
         None => return Err(Fenced::Missing),
         Some(Mark::Open(found)) if found == epoch => {}
@@ -117,7 +126,10 @@ pub fn admits(server: Server<'_>, mark: Option<Mark>, epoch: Epoch, replids: &Re
     if server.role != Role::Primary {
         return Err(Fenced::Role);
     }
-    if replids.contains(server.replid) { Ok(()) } else { Err(Fenced::Replid(server.replid.to_owned())) }
+    if !replids.contains(server.replid) {
+        return Err(Fenced::Replid(server.replid.to_owned()));
+    }
+    if home == Some(server.replid) { Ok(()) } else { Err(Fenced::Home(home.map(str::to_owned))) }
 }
 
 /// Whether a coordinator may take a SKU off sale: only from a lower epoch. No stock needs no closing.

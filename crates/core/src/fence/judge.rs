@@ -22,6 +22,8 @@ pub enum Standing {
     New,
     /// It was left closed when the open epoch was filled.
     Blocked,
+    /// It is there under the open epoch, but was not filled there.
+    Moved,
     /// It was loaded once and is not there under the open epoch any more.
     Lost,
 }
@@ -50,6 +52,8 @@ pub enum Reason {
     OtherHistory(Epoch),
     /// A SKU that was loaded is not there under this epoch.
     Lost(SkuId, Epoch),
+    /// A SKU has moved to another primary since this epoch was opened.
+    Moved(SkuId, Epoch),
 }
 
 impl fmt::Display for Reason {
@@ -63,16 +67,21 @@ impl fmt::Display for Reason {
             Self::Lost(sku_id, epoch) => {
                 write!(f, "SKU {sku_id} was loaded once and is not in Redis under epoch {epoch}")
             }
+            Self::Moved(sku_id, epoch) => write!(
+                f,
+                "SKU {sku_id} is not where it was filled under epoch {epoch}: its slot was moved, or an older version filled it"
+            ),
         }
     }
 }
 
-/// Where a SKU stands: what its stock hash says, whether it was ever marked as loaded, and which epoch is open. The mark in
-/// MySQL is set before the first unit can be sold, so "never loaded" can be believed whatever has died.
+/// Where a SKU stands: what its stock hash says and whether it was filled on the server that has it, whether it was ever marked as
+/// loaded, and which epoch is open. The mark in MySQL is set before the first unit can be sold, so "never loaded" can be believed whatever has died.
 #[must_use]
-pub fn standing(mark: Option<Mark>, was_loaded: bool, open: Option<Epoch>) -> Standing {
+pub fn standing(mark: Option<Mark>, at_home: bool, was_loaded: bool, open: Option<Epoch>) -> Standing {
     match (mark, open) {
-        (Some(Mark::Open(found)), Some(open)) if found == open => Standing::OnSale,
+        (Some(Mark::Open(found)), Some(open)) if found == open && at_home => Standing::OnSale,
+        (Some(Mark::Open(found)), Some(open)) if found == open => Standing::Moved,
         (Some(Mark::Blocked(found)), Some(open)) if found == open => Standing::Blocked,
         (None, Some(_)) if !was_loaded => Standing::New,
         (_, None) if !was_loaded => Standing::New,
@@ -100,6 +109,9 @@ pub fn need(open: Option<&OpenEpoch>, primaries: &Replids, stocks: &[(SkuId, Sta
     if let Some(lost) = those(Standing::Lost).first() {
         return Need::Rebuild(Reason::Lost(*lost, open.epoch));
     }
+    if let Some(moved) = those(Standing::Moved).first() {
+        return Need::Rebuild(Reason::Moved(*moved, open.epoch));
+    }
     let (new, blocked) = (those(Standing::New), those(Standing::Blocked));
     match (new.is_empty(), blocked.is_empty()) {
         (false, _) => Need::Load(new),
@@ -126,10 +138,17 @@ mod tests {
             (Some(Mark::Loading(now)), true, Standing::Lost),
             (Some(Mark::Closed(now)), true, Standing::Lost),
         ] {
-            assert_eq!(standing(mark, was_loaded, Some(now)), expected, "{mark:?} {was_loaded}");
+            assert_eq!(standing(mark, true, was_loaded, Some(now)), expected, "{mark:?} {was_loaded}");
         }
-        assert_eq!(standing(None, true, None), Standing::Lost);
-        assert_eq!(standing(Some(Mark::Open(now)), false, None), Standing::New);
+        assert_eq!(standing(None, true, true, None), Standing::Lost);
+        assert_eq!(standing(Some(Mark::Open(now)), true, false, None), Standing::New);
+        assert_eq!(standing(Some(Mark::Open(now)), false, true, Some(now)), Standing::Moved);
+        assert_eq!(standing(Some(Mark::Open(old)), false, true, Some(now)), Standing::Lost);
+        assert_eq!(
+            standing(Some(Mark::Blocked(now)), false, true, Some(now)),
+            Standing::Blocked,
+            "it may be filled here"
+        );
     }
 
     #[test]
@@ -143,6 +162,8 @@ mod tests {
         assert_eq!(judged(&some), Need::Rebuild(Reason::Lost(three, Epoch(2))));
         assert_eq!(judged(&some[..2]), Need::Load(vec![two]));
         assert_eq!(judged(&some[..1]), Need::Unblock(vec![one]));
+        let moved = [(one, Standing::New), (two, Standing::Moved)];
+        assert_eq!(judged(&moved), Need::Rebuild(Reason::Moved(two, Epoch(2))));
         assert_eq!(need(Some(&open), &ids(&["a"]), &[]), Need::Nothing);
         for other in [&["c"][..], &["a", "c"]] {
             assert_eq!(need(Some(&open), &ids(other), &[]), Need::Rebuild(Reason::OtherHistory(Epoch(2))));

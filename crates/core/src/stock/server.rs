@@ -18,6 +18,8 @@ pub struct ModelServer {
     pub replid: String,
     /// What its stock hash says; `None`: there is none.
     pub mark: Option<Mark>,
+    /// Under which replication id it was filled.
+    pub home: Option<String>,
     /// What is behind the mark; `None` after it was emptied.
     pub stock: Option<StockModel>,
 }
@@ -26,7 +28,7 @@ impl ModelServer {
     /// An empty primary.
     #[must_use]
     pub const fn empty(replid: String) -> Self {
-        Self { role: Role::Primary, replid, mark: None, stock: None }
+        Self { role: Role::Primary, replid, mark: None, home: None, stock: None }
     }
 
     fn server(&self) -> Server<'_> {
@@ -38,7 +40,7 @@ impl ModelServer {
     /// # Errors
     /// [`Fenced`].
     pub fn admit(&mut self, epoch: Epoch, replids: &Replids) -> Result<&mut StockModel, Fenced> {
-        admits(self.server(), self.mark, epoch, replids)?;
+        admits(self.server(), self.mark, self.home.as_deref(), epoch, replids)?;
         self.stock.as_mut().ok_or(Fenced::Missing)
     }
 
@@ -71,7 +73,7 @@ impl ModelServer {
     fn empty_as(&mut self, mark: Mark, noted: &Replids) -> Result<(), Refused> {
         may_write(self.server(), noted)?;
         may_begin(self.mark, mark.epoch())?;
-        (self.mark, self.stock) = (Some(mark), None);
+        (self.mark, self.home, self.stock) = (Some(mark), None, None);
         Ok(())
     }
 
@@ -90,7 +92,7 @@ impl ModelServer {
     /// [`Refused`].
     pub fn open(&mut self, stock: StockModel, noted: &Replids) -> Result<(), Refused> {
         self.may_fill(stock.epoch(), noted)?;
-        (self.mark, self.stock) = (Some(Mark::Open(stock.epoch())), Some(stock));
+        self.fill(stock);
         Ok(())
     }
 
@@ -101,7 +103,13 @@ impl ModelServer {
     pub fn create(&mut self, stock: StockModel, noted: &Replids) -> Result<(), Refused> {
         may_write(self.server(), noted)?;
         may_create(self.mark)?;
-        (self.mark, self.stock) = (Some(Mark::Open(stock.epoch())), Some(stock));
+        self.fill(stock);
         Ok(())
+    }
+
+    /// What a loader leaves behind, guarded or not.
+    pub fn fill(&mut self, stock: StockModel) {
+        (self.mark, self.home) = (Some(Mark::Open(stock.epoch())), Some(self.replid.clone()));
+        self.stock = Some(stock);
     }
 }

@@ -62,7 +62,7 @@ impl World {
             .map(|record| OpenEpoch { epoch: record.epoch, replids: record.replids.values().cloned().collect() });
         let primaries = Replids::from([self.redis.now().replid.clone()]);
         let standing =
-            standing(self.redis.now().mark, self.coordinators.was_loaded, open.as_ref().map(|open| open.epoch));
+            standing(self.redis.now().mark, true, self.coordinators.was_loaded, open.as_ref().map(|open| open.epoch));
         need(open.as_ref(), &primaries, &[(SKU, standing)]) != Need::Nothing
     }
 
@@ -205,7 +205,7 @@ impl World {
         if guarded {
             return Ok(Some(if server.open(stock, noted).is_ok() { Fact::Loaded } else { Fact::Refused }));
         }
-        (server.mark, server.stock) = (Some(Mark::Open(epoch)), Some(stock));
+        server.fill(stock);
         Ok(Some(Fact::Loaded))
     }
 

@@ -42,9 +42,12 @@ fn leases_must_be_fresh_and_waited_out() {
     must_break("lease", 0..5_000, without(|rules| rules.lease = false));
 }
 
+/// Stock that is at home is on a primary that the epoch names; here, where no slot moves, also the other way round.
 #[test]
-fn scripts_must_know_the_replication_id() {
-    must_break("replid", 0..5_000, without(|rules| rules.replid = false));
+fn the_replication_id_and_the_home_back_each_other() {
+    must_hold("replid", without(|rules| rules.replid = false));
+    must_hold("home", without(|rules| rules.home = false));
+    must_break("replid and home", 0..5_000, without(|rules| (rules.replid, rules.home) = (false, false)));
 }
 
 #[test]

@@ -62,12 +62,14 @@ impl Redis {
                 history.remove(0);
             }
         }
-        if rules.epoch && rules.replid {
+        if rules.epoch && rules.replid && rules.home {
             return server.admit(fence.epoch, &fence.replids).ok().map(script);
         }
         let mark = if rules.epoch { server.mark } else { server.mark.map(|_| Mark::Open(fence.epoch)) };
         let replid = if rules.replid { server.replid.as_str() } else { fence.replids.first()?.as_str() };
-        admits(Server { role: server.role, replid }, mark, fence.epoch, &fence.replids).ok()?;
+        let at_home = !rules.home || server.home.as_ref() == Some(&server.replid);
+        admits(Server { role: server.role, replid }, mark, at_home.then_some(replid), fence.epoch, &fence.replids)
+            .ok()?;
         server.stock.as_mut().map(script)
     }
 

@@ -11,6 +11,8 @@ pub(crate) struct Rules {
     pub(crate) lease: bool,
     /// Scripts look at the server's replication id.
     pub(crate) replid: bool,
+    /// Scripts look at where the stock was filled.
+    pub(crate) home: bool,
     /// Scripts look at the epoch of the stock.
     pub(crate) epoch: bool,
     /// A settlement is finished only by whoever holds its token.
@@ -36,6 +38,7 @@ impl Rules {
         void: true,
         lease: true,
         replid: true,
+        home: true,
         epoch: true,
         token: true,
         unique_token: true,

@@ -36,6 +36,12 @@ impl Topology {
     }
 }
 
+/// Whether a gate could be made of this URL.
+#[must_use]
+pub fn is_address(url: &str) -> bool {
+    Topology::read(url).is_ok()
+}
+
 fn info(url: &str) -> Result<ConnectionInfo, String> {
     url.into_connection_info().map_err(|error| error.to_string())
 }

@@ -26,6 +26,7 @@ mod trace;
 mod walk;
 mod watch;
 
+pub use address::is_address;
 pub use audit::{Audited, Early, Traces};
 pub use connection::{Gate, GateSettings};
 pub use fence::{Fence, Replids};

@@ -52,6 +52,8 @@ pub struct Snapshot {
     pub first_expiry_ms: Option<u64>,
     /// Live holds.
     pub holds: u64,
+    /// Whether it was filled on the server that has it. If not, nothing is decided, whatever the epoch field says.
+    pub at_home: bool,
 }
 
 /// What came of a change of capacity. The counters carry no sequence number: capacity is no stock change of an order.
@@ -117,7 +119,8 @@ impl Gate {
         let capacity = reply.count()?;
         let counters = counters(&mut reply)?;
         let first_expiry_ms = Some(reply.number()?).filter(|ms| *ms > 0);
-        Ok(Some(Snapshot { epoch, now_ms, capacity, counters, first_expiry_ms, holds: reply.number()? }))
+        let (holds, at_home) = (reply.number()?, reply.number()? == 1);
+        Ok(Some(Snapshot { epoch, now_ms, capacity, counters, first_expiry_ms, holds, at_home }))
     }
 
     /// The buyers that won, from position `from` of the list on, at most `most` of them.

@@ -22,6 +22,7 @@ enum Wish {
     Buyers,
     Open,
     Create,
+    Move,
     Reserve,
 }
 
@@ -34,9 +35,10 @@ struct Step {
 }
 
 fn step() -> impl Strategy<Value = Step> {
-    use Wish::{Begin, Block, Buyers, Close, Create, Open, Reserve};
+    use Wish::{Begin, Block, Buyers, Close, Create, Move, Open, Reserve};
     let wish = prop_oneof![
-        2 => Just(Close), 3 => Just(Begin), 1 => Just(Block), 1 => Just(Buyers), 3 => Just(Open), 1 => Just(Create), 3 => Just(Reserve)
+        2 => Just(Close), 3 => Just(Begin), 1 => Just(Block), 1 => Just(Buyers), 3 => Just(Open), 1 => Just(Create), 1 => Just(Move),
+        3 => Just(Reserve)
     ];
     let noted = prop_oneof![4 => Just(Some(true)), 2 => Just(Some(false)), 1 => Just(None)];
     (wish, 1..5_u64, noted).prop_map(|(wish, epoch, noted)| Step { wish, epoch, noted })
@@ -59,6 +61,7 @@ fn fenced_words(fenced: &Fenced) -> String {
         Fenced::Epoch(mark) => format!("EPOCH {mark}"),
         Fenced::Role => "ROLE slave".to_owned(),
         Fenced::Replid(replid) => format!("REPLID {replid}"),
+        Fenced::Home(home) => format!("HOME {}", home.as_deref().unwrap_or("unknown")),
     }
 }
 
@@ -86,6 +89,17 @@ async fn take(
         Wish::Buyers => (loader.buyers(&[(flash_core::ids::UserId::new(1), 0)]).await, model.may_fill(epoch, &ids)),
         Wish::Open => (loader.open(&stock).await, model.open(fresh, &ids)),
         Wish::Create => (loader.create(&stock).await, model.create(fresh, &ids)),
+        Wish::Move => {
+            // What arrives from another primary says so, or, filled by an older version, says nothing.
+            if model.mark.is_some() {
+                model.home = noted.map(|_| "1".repeat(40));
+                let _: i64 = match &model.home {
+                    Some(home) => bench.raw(&["HSET", &keys.stock, "home", home]).await,
+                    None => bench.raw(&["HDEL", &keys.stock, "home"]).await,
+                };
+            }
+            return Ok(());
+        }
         Wish::Reserve => {
             let asks = [ask(1, TERMS.per_user + 1, "k")];
             let batch = Batch { keys, fence: &fence, unit_price_minor: 1, asks: &asks };

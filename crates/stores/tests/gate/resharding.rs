@@ -2,75 +2,150 @@
 
 #![expect(clippy::unwrap_used, reason = "in a test, a panic is the report")]
 
-use crate::support::{PATIENCE, PRICE_MINOR, Stand, ask, connect};
+use crate::support::{PATIENCE, PRICE_MINOR, Stand, TERMS, ask};
 use crate::topologies::{fill, gate};
+use flash_core::ids::OrderId;
+use flash_core::payment::{Payment, PaymentId};
 use flash_core::stock::Decision;
-use flash_stack::{RedisSet, Server, redis_command};
-use flash_stores::redis::{Fence, Replids, StockError};
+use flash_stack::{RedisSet, Server, move_slot, redis_command};
+use flash_stores::redis::{Fence, Gate, SkuKeys, StockError};
 use std::time::{Duration, Instant};
 
-async fn ask_node(node: &Server, command: &[&str]) -> String {
-    redis_command(node, command).await.unwrap().trim().to_owned()
+/// A SKU of a cluster, its primary, and another that the same epoch names.
+struct Cluster {
+    set: RedisSet,
+    gate: Gate,
+    keys: SkuKeys,
+    fence: Fence,
+    owner: usize,
+    _dir: tempfile::TempDir,
 }
 
-/// Moves the slot of a key from one primary to another, as `redis-cli --cluster reshard` does.
-async fn move_slot(key: &str, from: &Server, to: &Server, others: &[Server]) {
-    let slot = ask_node(from, &["CLUSTER", "KEYSLOT", key]).await;
-    let (from_id, to_id) = (ask_node(from, &["CLUSTER", "MYID"]).await, ask_node(to, &["CLUSTER", "MYID"]).await);
-    ask_node(to, &["CLUSTER", "SETSLOT", &slot, "IMPORTING", &from_id]).await;
-    ask_node(from, &["CLUSTER", "SETSLOT", &slot, "MIGRATING", &to_id]).await;
-    loop {
-        let mut list = redis::cmd("CLUSTER");
-        list.arg(&["GETKEYSINSLOT", &slot, "100"]);
-        let keys: Vec<String> = list.query_async(&mut connect(from).await).await.unwrap();
-        if keys.is_empty() {
-            break;
-        }
-        let port = to.port().to_string();
-        let mut migrate = vec!["MIGRATE", "127.0.0.1", &port, "", "0", "5000", "KEYS"];
-        migrate.extend(keys.iter().map(String::as_str));
-        ask_node(from, &migrate).await;
+impl Cluster {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let set = RedisSet::start_cluster(dir.path()).await.unwrap();
+        let gate = gate(set.url().to_owned()).await;
+        let (keys, fence) = fill(&gate, 1, 7).await;
+        let slot = redis_command(&set.servers()[0], &["CLUSTER", "KEYSLOT", &keys.stock]).await.unwrap();
+        let owner = slot.parse::<usize>().unwrap() * 3 / 16_384;
+        Self { set, gate, keys, fence, owner, _dir: dir }
     }
-    for node in [to, from].into_iter().chain(others) {
-        // A replica does not need to be told.
-        let _ = redis_command(node, &["CLUSTER", "SETSLOT", &slot, "NODE", &to_id]).await;
+
+    fn owner(&self) -> &Server {
+        &self.set.servers()[self.owner]
     }
-}
 
-/// The stock goes on at the new owner if the epoch names it, to the unit; if the epoch names the old owner alone, what has arrived
-/// is a copy that nobody has vouched for, and nothing is decided until it is filled anew.
-#[tokio::test]
-async fn a_slot_that_moves_sells_on_where_the_epoch_names_the_new_owner_and_nowhere_else() {
-    let dir = tempfile::tempdir().unwrap();
-    let cluster = RedisSet::start_cluster(dir.path()).await.unwrap();
-    let gate = gate(cluster.url().to_owned()).await;
-    let (keys, fence) = fill(&gate, 1, 7).await;
-    let stand =
-        |fence: &Fence| Stand { gate: &gate, keys: keys.clone(), fence: fence.clone(), price_minor: PRICE_MINOR };
-    let first = stand(&fence).reserve(&[ask(1, 2, "k")]).await.unwrap();
-    assert!(matches!(first.decisions[..], [Decision::Won(_)]));
+    fn other(&self) -> &Server {
+        &self.set.servers()[(self.owner + 1) % 3]
+    }
 
-    let slot: usize = ask_node(&cluster.servers()[0], &["CLUSTER", "KEYSLOT", &keys.stock]).await.parse().unwrap();
-    let owner = slot * 3 / 16_384;
-    let (from, to) = (&cluster.servers()[owner], &cluster.servers()[(owner + 1) % 3]);
-    let primaries = gate.primaries().await.unwrap();
-    let of_old: Replids = primaries.iter().filter(|(name, _)| *name == from.address()).map(|(_, id)| id).collect();
-    move_slot(&keys.stock, from, to, cluster.servers()).await;
+    fn stand(&self) -> Stand<'_> {
+        Stand { gate: &self.gate, keys: self.keys.clone(), fence: self.fence.clone(), price_minor: PRICE_MINOR }
+    }
 
-    let started = Instant::now();
-    loop {
-        match stand(&fence).reserve(&[ask(2, 1, "k")]).await {
-            Ok(reserved) => {
-                assert_eq!((reserved.counters.available, reserved.counters.held), (7, 3), "nothing is lost on the way");
-                break;
+    async fn win(&self, user: u64, quantity: u32) {
+        let decided = self.stand().reserve(&[ask(user, quantity, "k")]).await.unwrap();
+        assert!(matches!(decided.decisions[..], [Decision::Won(_)]), "{decided:?}");
+    }
+
+    /// Asks until whoever owns the slot now is found, and says why it decides nothing.
+    async fn why_fenced(&self) -> String {
+        let started = Instant::now();
+        loop {
+            match self.stand().reserve(&[ask(100, 1, "k")]).await {
+                Err(StockError::Fenced(why)) => return why,
+                Err(error) => assert!(started.elapsed() < PATIENCE, "the new owner is not found: {error}"),
+                Ok(decided) => panic!("decided where it was not filled: {decided:?}"),
             }
-            Err(error) => assert!(started.elapsed() < PATIENCE, "the new owner is not found: {error}"),
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
+    }
+}
+
+async fn replid(server: &Server) -> String {
+    let info = redis_command(server, &["INFO", "replication"]).await.unwrap();
+    info.lines().find_map(|line| line.strip_prefix("master_replid:")).unwrap().to_owned()
+}
+
+/// The epoch names the new owner, and the stock is the last word: still nobody at the new owner can know that. It is filled there,
+/// or it moves back to where it was filled.
+#[tokio::test]
+async fn a_slot_that_moves_is_fenced_until_it_is_filled_where_it_is() {
+    let cluster = Cluster::start().await;
+    cluster.win(1, 2).await;
+    let home = replid(cluster.owner()).await;
+    assert!(cluster.fence.replids.contains(&replid(cluster.other()).await), "the epoch names both");
+
+    move_slot(&cluster.keys.stock, cluster.owner(), cluster.other()).await.unwrap();
+    assert_eq!(cluster.why_fenced().await, format!("HOME {home}"));
+    let Cluster { gate, keys, fence, .. } = &cluster;
+    let home_of = |why: &StockError| matches!(why, StockError::Fenced(why) if *why == format!("HOME {home}"));
+    let configured = gate.configure(keys, fence, &TERMS).await.unwrap_err();
+    let resized = gate.set_capacity(keys, fence, 1).await.unwrap_err();
+    let swept = gate.take_due(keys, fence, 1, 1).await.unwrap_err();
+    let cancelled = gate.cancel(keys, fence, OrderId::new(1), None).await.unwrap_err();
+    let payment_id = PaymentId::parse("pi_1").unwrap();
+    let payment = Payment { payment_id, amount_minor: 1, paid_order: OrderId::new(1) };
+    let paid = gate.confirm(keys, fence, OrderId::new(1), &payment).await.unwrap_err();
+    let finished = gate.finish(keys, fence, &[]).await.unwrap_err();
+    let audited = gate.audit(keys, fence).await.unwrap_err();
+    for error in [configured, resized, swept, cancelled, paid, finished, audited] {
+        assert!(home_of(&error), "{error:?}");
+    }
+    let seen = cluster.stand().snapshot().await;
+    assert_eq!(
+        (seen.at_home, seen.counters.available, seen.counters.held),
+        (false, 8, 2),
+        "nothing is lost on the way"
+    );
+
+    move_slot(&cluster.keys.stock, cluster.other(), cluster.owner()).await.unwrap();
+    let started = Instant::now();
+    while cluster.stand().reserve(&[ask(2, 1, "k")]).await.is_err() {
+        assert!(started.elapsed() < PATIENCE, "at home it is sold again");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    let only_old = Fence { replids: of_old, ..fence.clone() };
-    let fenced = stand(&only_old).reserve(&[ask(3, 1, "k")]).await;
-    assert!(matches!(&fenced, Err(StockError::Fenced(why)) if why.starts_with("REPLID")), "{fenced:?}");
-    let (_, filled) = fill(&gate, 2, 7).await;
-    assert!(matches!(stand(&filled).reserve(&[ask(4, 1, "k")]).await.unwrap().decisions[..], [Decision::Won(_)]));
+    assert!(cluster.stand().snapshot().await.at_home);
+
+    move_slot(&cluster.keys.stock, cluster.owner(), cluster.other()).await.unwrap();
+    cluster.why_fenced().await;
+    let (_, filled) = fill(&cluster.gate, 2, 7).await;
+    let filled = Stand { fence: filled, ..cluster.stand() };
+    assert!(matches!(filled.reserve(&[ask(4, 1, "k")]).await.unwrap().decisions[..], [Decision::Won(_)]));
+}
+
+/// The owner comes back from a restart without its last sale, and the slot is moved away at once to a primary that the epoch names:
+/// what was sold twice there would be an oversell.
+#[tokio::test]
+async fn stock_that_a_restart_has_made_old_is_fenced_wherever_it_is_moved() {
+    let cluster = Cluster::start().await;
+    redis_command(cluster.owner(), &["SAVE"]).await.unwrap();
+    cluster.win(1, 4).await;
+    cluster.win(2, 4).await;
+    let home = replid(cluster.owner()).await;
+    // Back before anybody could promote its replica.
+    cluster.owner().kill9().await.unwrap();
+    cluster.owner().restart().await.unwrap();
+    assert_ne!(replid(cluster.owner()).await, home);
+    let started = Instant::now();
+    while !redis_command(cluster.owner(), &["CLUSTER", "INFO"]).await.unwrap().contains("cluster_state:ok") {
+        assert!(started.elapsed() < PATIENCE, "it has found the others");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+
+    move_slot(&cluster.keys.stock, cluster.owner(), cluster.other()).await.unwrap();
+    assert_eq!(cluster.why_fenced().await, format!("HOME {home}"));
+    assert_eq!(cluster.stand().snapshot().await.counters.available, TERMS.capacity, "it has forgotten eight units");
+}
+
+/// A stock hash that an older version has filled does not say where: it is filled anew.
+#[tokio::test]
+async fn stock_without_a_home_is_fenced() {
+    let bench = crate::support::Bench::start().await;
+    let stand = bench.open(TERMS).await;
+    assert_eq!(bench.raw::<i64>(&["HDEL", &stand.keys.stock, "home"]).await, 1);
+    let fenced = stand.reserve(&[ask(1, 1, "k")]).await;
+    assert!(matches!(&fenced, Err(StockError::Fenced(why)) if why == "HOME unknown"), "{fenced:?}");
+    assert!(!stand.snapshot().await.at_home);
 }

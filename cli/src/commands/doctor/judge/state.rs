@@ -120,7 +120,7 @@ fn skus(group: &mut Group, facts: &Facts) {
     let other = |sku: &&SkuFacts| sku.mark.as_deref() != Some(mark.as_str()) && !blocked.contains(sku);
     let (new, lost): (Vec<&SkuFacts>, Vec<&SkuFacts>) = skus.iter().filter(other).partition(|sku| sku.loaded.is_none());
     if !lost.is_empty() {
-        let why = "they were filled once and are not in Redis under the open epoch: they cannot be sold";
+        let why = "they were filled once and are not in Redis under the open epoch, or not where they were filled: they cannot be sold";
         group.bad(
             "stock",
             format!("lost: SKU {}", named(&lost)),

@@ -241,6 +241,7 @@ fn the_sale_itself_is_looked_at() {
     };
     assert_eq!(mark(None, Some(3)), ["stock: bad"]);
     assert_eq!(mark(Some("2"), Some(2)), ["stock: bad"]);
+    assert_eq!(mark(Some("moved:3"), Some(3)), ["stock: bad"]);
     assert_eq!(mark(Some("blocked:3"), Some(3)), ["stock: bad"]);
     assert_eq!(mark(None, None), ["stock: warn"]);
     assert_eq!(complaints(|facts| facts.lag = Ok(1_000_000)), ["projector lag: warn"]);
