@@ -364,10 +364,9 @@ async fn two_setups_at_once_create_each_sku_once() {
     assert!(rows.iter().all(|row| row.change.what == "created"));
 }
 
-/// A server that has vanished from the network closes nothing. The pool finds its successor, although its only connection was
-/// busy with a statement that will never be answered.
-#[tokio::test]
-async fn a_server_that_has_vanished_does_not_keep_the_pool() {
+/// A pool whose only connection is busy with a statement that will never be answered, the address that it was given, and the one
+/// behind which nobody answers any more.
+async fn stuck() -> (Db, Proxy, Proxy, String) {
     let (_, settings) = database().await;
     let server = format!("{}:{}", settings.host, settings.port);
     let old = Proxy::start(&server, 1).await.expect("a proxy");
@@ -377,9 +376,25 @@ async fn a_server_that_has_vanished_does_not_keep_the_pool() {
     old.set(Fault::SwallowAfter { request: b"DO 1" }).await;
     let given_up = tokio::time::timeout(Duration::from_millis(500), db.ping()).await;
     assert!(given_up.is_err() && old.traffic().swallowed_bytes > 0, "{given_up:?}");
+    // The pool begins to ask whether the connection can be used again.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    (db, name, old, server)
+}
+
+/// A server that has vanished from the network closes nothing; its successor is found all the same.
+#[tokio::test]
+async fn a_server_that_has_vanished_does_not_keep_the_pool() {
+    let (db, name, _old, server) = stuck().await;
     name.set_target(&server);
     let since = Instant::now();
     while let Err(error) = db.ping().await {
         assert!(since.elapsed() < Duration::from_secs(60), "{error}");
     }
+}
+
+#[tokio::test]
+async fn a_server_that_has_vanished_does_not_keep_a_process_from_ending() {
+    let (db, _name, _old, _) = stuck().await;
+    let closed = tokio::time::timeout(Duration::from_secs(10), db.close()).await;
+    assert!(closed.is_ok(), "it waits for an answer that does not come");
 }

@@ -37,6 +37,9 @@ use std::time::Duration;
 /// How long a caller waits for a connection. The pool itself retries refused connections in this time.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 
+/// How long connections in use are waited for at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(3);
+
 /// What every connection is told first, with the patience for row locks in it. Strictness and isolation are ours to choose,
 /// never the server's default.
 const SESSION: &str = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,STRICT_ALL_TABLES,ONLY_FULL_GROUP_BY,NO_ZERO_DATE,\
@@ -86,9 +89,10 @@ impl Db {
         (u64::from(self.pool.size()), self.pool.num_idle() as u64)
     }
 
-    /// Closes every connection, waiting for those in use.
+    /// Closes every connection, waiting a moment for those in use: one of a server that does not answer any more must not keep
+    /// a process from ending.
     pub async fn close(&self) {
-        self.pool.close().await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, self.pool.close()).await;
     }
 
     pub(crate) fn pool(&self) -> &MySqlPool {
