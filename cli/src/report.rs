@@ -35,11 +35,6 @@ impl Failure {
         Failure { exit: Exit::Ok, error: None, hint: None }
     }
 
-    /// The code of what was found, if nothing is wrong but that the reader went away: `| head -1` turns no breach into a 0.
-    pub(crate) fn or_found(self, exit: Exit) -> Result<Exit, Failure> {
-        if self.error.is_none() { Ok(exit) } else { Err(self) }
-    }
-
     /// Adds the exact next command to type.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -102,14 +97,23 @@ impl From<StackError> for Failure {
     }
 }
 
+/// How a command ends that found out `exit` and then told it. A reader who went away changes nothing about what was found:
+/// `| head -1` turns no breach into a 0. Any other failure to tell it is one.
+pub(crate) fn ended(told: Result<(), Failure>, exit: Exit) -> Result<Exit, Failure> {
+    match told {
+        Err(failure) if failure.error.is_some() => Err(failure),
+        _ => Ok(exit),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_reader_who_leaves_hides_no_finding() {
-        assert_eq!(Failure::closed_pipe().or_found(Exit::Found).unwrap(), Exit::Found);
-        assert_eq!(Failure::message("a full disk").or_found(Exit::Ok).unwrap_err().exit, Exit::Failed);
+        assert_eq!(ended(Err(Failure::closed_pipe()), Exit::Found).unwrap(), Exit::Found);
+        assert_eq!(ended(Err(Failure::message("a full disk")), Exit::Ok).unwrap_err().exit, Exit::Failed);
     }
 
     #[test]

@@ -16,7 +16,11 @@ use self::{
     finding::{Finding, Level},
 };
 use crate::{
-    args::Output, exit::Exit, live::discover::from_environment, report::Failure, servers::ServerArgs,
+    args::Output,
+    exit::Exit,
+    live::discover::from_environment,
+    report::{Failure, ended},
+    servers::ServerArgs,
     terminal::Terminal,
 };
 
@@ -51,11 +55,11 @@ pub(crate) async fn command(args: DoctorArgs, terminal: &Terminal) -> Result<Exi
     let admins = if args.admins.is_empty() { from_environment() } else { args.admins };
     let facts = read::read(&config, &admins).await;
     let (findings, losses) = (judge::judge(&facts), losses::losses(&facts));
-    match terminal.output() {
-        Output::Text => view::text(&findings, &losses, terminal)?,
-        Output::Json => terminal.answer(&view::json(&findings, &losses).to_string())?,
-    }
-    Ok(exit(&facts, &findings, args.strict))
+    let told = match terminal.output() {
+        Output::Text => view::text(&findings, &losses, terminal),
+        Output::Json => terminal.answer(&view::json(&findings, &losses).to_string()),
+    };
+    ended(told, exit(&facts, &findings, args.strict))
 }
 
 /// A server that is away is said first: nobody knows what else is wrong with it. What could not be asked because something

@@ -32,7 +32,7 @@ use crate::{
     exit::Exit,
     files::check_writable,
     interrupt::Interrupt,
-    report::Failure,
+    report::{Failure, ended},
     terminal::Terminal,
     verdict::{self, Places, Verdict},
 };
@@ -106,7 +106,7 @@ pub(crate) async fn command(args: LoadtestArgs, terminal: &Terminal) -> Result<E
     };
     let exit = report.exit(bound.is_some());
     let exit = if exit == Exit::Ok && !kept { Exit::Found } else { exit };
-    answered.map_or_else(|failure| failure.or_found(exit), |()| Ok(exit))
+    ended(answered, exit)
 }
 
 fn list_thresholds(terminal: &Terminal) -> Result<Exit, Failure> {

@@ -23,7 +23,7 @@ use crate::{
     ask::Consent,
     exit::Exit,
     operator,
-    report::Failure,
+    report::{Failure, ended},
     servers::{self, ServerArgs},
     terminal::Terminal,
 };
@@ -99,11 +99,11 @@ pub(crate) async fn command(args: ReconcileArgs, terminal: &Terminal) -> Result<
         return repair::command(&reconcile, &report, &author, args.consent, terminal).await;
     }
     keep(&reconcile, &report, &author, None, terminal).await;
-    match terminal.output() {
-        Output::Text => view::text(&report, terminal)?,
-        Output::Json => terminal.answer(&view::json(&report, None).to_string())?,
-    }
-    Ok(exit(&report))
+    let told = match terminal.output() {
+        Output::Text => view::text(&report, terminal),
+        Output::Json => terminal.answer(&view::json(&report, None).to_string()),
+    };
+    ended(told, exit(&report))
 }
 
 fn exit(report: &Report) -> Exit {

@@ -32,7 +32,7 @@ use self::{
 use crate::{
     args::Output,
     exit::Exit,
-    report::Failure,
+    report::{Failure, ended},
     servers::{ServerArgs, UNREACHABLE_HINT},
     terminal::Terminal,
 };
@@ -120,15 +120,16 @@ fn show(told: &Told, unasked: &[String], terminal: &Terminal) -> Result<Exit, Fa
         let hint = format!("if it is an id of ours, it was drawn at {when}; {}", told.story.stands);
         return Err(nothing(&hint, unasked));
     }
-    match terminal.output() {
-        Output::Text => told.text(terminal)?,
-        Output::Json => terminal.answer(&told.json().to_string())?,
-    }
-    Ok(match (told.story.contradictions.is_empty(), everything_asked) {
+    let answered = match terminal.output() {
+        Output::Text => told.text(terminal),
+        Output::Json => terminal.answer(&told.json().to_string()),
+    };
+    let exit = match (told.story.contradictions.is_empty(), everything_asked) {
         (false, _) => Exit::Found,
         (true, false) => Exit::Unreachable,
         (true, true) => Exit::Ok,
-    })
+    };
+    ended(answered, exit)
 }
 
 /// Every order of a buyer, each in one line.

@@ -1,4 +1,4 @@
-//! What `/metrics` and `/stats` may cost: a tenth of a core, however often they are asked for.
+//! What `/metrics` and `/stats` may cost: a tenth of a core, however often the same one is asked for.
 //!
 //! A page is made afresh for whoever asks, as long as making pages has taken less than that; who asks in a loop gets the page
 //! that was made last, never an older one than a second. So a scraper gone wild takes nothing from buyers, and whoever asks

@@ -7,7 +7,7 @@ use flash_core::settings::{SETTINGS, Setting, Settings, SettingsError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-const BEGIN: &str = "<!-- settings: begin (made from crates/core/src/settings.rs and daemon/src/config.rs) -->\n";
+const BEGIN: &str = "<!-- settings: begin (made from crates/core/src/settings/table.rs and daemon/src/config.rs) -->\n";
 const END: &str = "<!-- settings: end -->\n";
 
 /// Shorter than any secret, and nothing that any rule allows.

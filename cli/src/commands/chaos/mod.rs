@@ -29,7 +29,14 @@ use self::{
     run::Terms,
     servers::Servers,
 };
-use crate::{args::Output, exit::Exit, interrupt::Interrupt, report::Failure, site::find_flashd, terminal::Terminal};
+use crate::{
+    args::Output,
+    exit::Exit,
+    interrupt::Interrupt,
+    report::{Failure, ended},
+    site::find_flashd,
+    terminal::Terminal,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -221,7 +228,7 @@ fn conclude(done: &Done, terminal: &Terminal) -> Result<Exit, Failure> {
         Output::Text => terminal.answer(&summary.text()),
         Output::Json => terminal.answer(&serde_json::to_string(&summary).map_err(Failure::from_error)?),
     };
-    answered.map_or_else(|failure| failure.or_found(exit), |()| Ok(exit))
+    ended(answered, exit)
 }
 
 /// The runs in files of JSON lines; summaries among them are left out.

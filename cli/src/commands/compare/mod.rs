@@ -32,7 +32,7 @@ use crate::{
     exit::Exit,
     files::check_writable,
     interrupt::Interrupt,
-    report::Failure,
+    report::{Failure, ended},
     report_page,
     site::{DaemonOptions, Site, SiteOptions, find_flashd, find_program},
     terminal::Terminal,
@@ -165,7 +165,7 @@ pub(crate) async fn command(args: CompareArgs, terminal: &Terminal) -> Result<Ex
         let told = |error| anyhow::Error::new(error).context(format!("writing {}", file.display()));
         std::fs::write(file, report_page::contest_page(&report)).map_err(told)?;
     }
-    answered.map_or_else(|failure| failure.or_found(report.exit()), |()| Ok(report.exit()))
+    ended(answered, report.exit())
 }
 
 async fn all_turns(

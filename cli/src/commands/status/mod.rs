@@ -18,7 +18,7 @@ use crate::{
         judge::Level,
         poll::Poller,
     },
-    report::Failure,
+    report::{Failure, ended},
     terminal::Terminal,
 };
 
@@ -50,13 +50,14 @@ pub(crate) async fn command(args: StatusArgs, terminal: &Terminal) -> Result<Exi
     let roster = Roster::find(&args.watched).await?;
     let sample = Poller::new(roster, SKUS_MAX).look(PATIENCE).await;
     let status = view::Status::of(&sample, Tracker::default().judged(&sample));
-    match terminal.output() {
-        Output::Text => view::text(&status, terminal)?,
-        Output::Json => terminal.answer(&view::json(&status).to_string())?,
-    }
-    Ok(match status.judgement.worst() {
+    let told = match terminal.output() {
+        Output::Text => view::text(&status, terminal),
+        Output::Json => terminal.answer(&view::json(&status).to_string()),
+    };
+    let exit = match status.judgement.worst() {
         Level::Ok | Level::Unknown | Level::Noted => Exit::Ok,
         Level::Found | Level::Broken => Exit::Found,
         Level::Down => Exit::Unreachable,
-    })
+    };
+    ended(told, exit)
 }
