@@ -29,6 +29,8 @@ mod http;
 mod lane;
 mod latch;
 mod lease;
+#[cfg(test)]
+mod made_from_code;
 mod meters;
 mod nodes;
 mod record;

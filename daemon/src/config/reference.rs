@@ -7,6 +7,7 @@ use flash_core::settings::{SETTINGS, Setting, Settings, SettingsError};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+const DOC: &str = "docs/configuration.md";
 const BEGIN: &str = "<!-- settings: begin (made from crates/core/src/settings/table.rs and daemon/src/config.rs) -->\n";
 const END: &str = "<!-- settings: end -->\n";
 
@@ -64,20 +65,9 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
-fn document() -> PathBuf {
-    root().join("docs/configuration.md")
-}
-
-/// `FLASH_WRITE_DOCS=1 cargo test` writes the table instead.
 #[test]
 fn the_documentation_has_exactly_these_settings() {
-    let text = std::fs::read_to_string(document()).unwrap();
-    let (before, rest) = text.split_once(BEGIN).unwrap();
-    let (told, after) = rest.split_once(END).unwrap();
-    if std::env::var_os("FLASH_WRITE_DOCS").is_some() {
-        return std::fs::write(document(), format!("{before}{BEGIN}{}{END}{after}", table())).unwrap();
-    }
-    assert_eq!(told, table(), "FLASH_WRITE_DOCS=1 cargo test -p flashd --lib reference writes docs/configuration.md");
+    crate::made_from_code::assert_documented(DOC, (BEGIN, END), &table());
 }
 
 /// The name of a value in --help, and a variable that a test makes up.
@@ -103,7 +93,7 @@ fn variables(folder: &Path, found: &mut BTreeSet<String>) {
 /// A variable that only the code knows helps nobody.
 #[test]
 fn the_documentation_knows_every_variable() {
-    let text = std::fs::read_to_string(document()).unwrap();
+    let text = std::fs::read_to_string(root().join(DOC)).unwrap();
     let mut found = BTreeSet::new();
     for folder in ["crates", "daemon", "loadgen", "cli", "tests"] {
         variables(&root().join(folder), &mut found);
