@@ -35,7 +35,7 @@ Examples:
 
 /// Operate a flash sale.
 #[derive(Debug, Parser)]
-#[command(name = "flashctl", version, before_help = EXAMPLES, disable_help_subcommand = true)]
+#[command(name = "flashctl", version, before_help = EXAMPLES)]
 #[command(after_help = "Exit codes: 0 ok · 1 failed · 2 usage · 3 finished but found something · \
     4 a dependency is unreachable · 130 interrupted")]
 pub(crate) struct Cli {
@@ -112,6 +112,13 @@ mod tests {
     fn check_help(command: &mut clap::Command) {
         let help = command.render_long_help().to_string();
         assert!(help.starts_with("Examples:"), "{}: {help}", command.get_name());
-        command.get_subcommands_mut().for_each(check_help);
+        // `help` shows the help of the others.
+        command.get_subcommands_mut().filter(|inner| inner.get_name() != "help").for_each(check_help);
+    }
+
+    #[test]
+    fn help_is_a_command_too() {
+        let asked = |words: &[&str]| Cli::try_parse_from(words).expect_err("help is shown").to_string();
+        assert_eq!(asked(&["flashctl", "help", "sale", "pause"]), asked(&["flashctl", "sale", "pause", "--help"]));
     }
 }

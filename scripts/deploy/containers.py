@@ -81,6 +81,9 @@ def main():
                     demand(other in services, f"{name} waits for {other}, which is not there")
             for name, secret in model["secrets"].items():
                 demand((copy / secret["file"]).exists(), f"make-secrets does not make {name}")
+            exempt = set(re.findall(r"^(\S+) 1;", (copy / "nginx/exempt.conf").read_text(), re.MULTILINE))
+            tester = services["loadtest"]["networks"]["edge"]["ipv4_address"]
+            demand(exempt == {"127.0.0.0/8", "::1/128", f"{tester}/32"}, f"nginx does not limit {exempt}; the load test is {tester}")
             print(f"ok: {' + '.join(files)}: {len(services)} services; none as root, none writes, none is published beyond loopback")
         watched = {"targets": False, "targets-cluster": True}
         for folder, whole in watched.items():

@@ -136,7 +136,7 @@ fn add_pages(command: &Command, program: Program, pages: &mut Vec<Page>) -> io::
     pages.push(page(command, program)?);
     command
         .get_subcommands()
-        .filter(|inner| !inner.is_hide_set())
+        .filter(|inner| !inner.is_hide_set() && inner.get_name() != "help")
         .try_for_each(|inner| add_pages(inner, program, pages))
 }
 

@@ -9,7 +9,9 @@ mod facts;
 mod find;
 mod progress;
 mod read;
+mod recorded;
 mod sources;
+mod story;
 #[cfg(test)]
 mod tests;
 mod timeline;
@@ -22,11 +24,11 @@ use flash_core::ids::{OrderId, SkuId};
 use serde_json::json;
 
 use self::{
-    explain::Kind,
     find::Found,
     progress::Progress,
     read::Wish,
     sources::Sources,
+    story::Kind,
     view::{Told, VERSION},
 };
 use crate::{

@@ -4,17 +4,18 @@
 //! again before believing it. A part that was not asked contradicts nobody.
 
 use flash_core::{
-    limits::{IDEMPOTENCY_TTL_MS, KAFKA_MESSAGE_TIMEOUT_MS},
+    limits::{IDEMPOTENCY_TTL_MS, KAFKA_MESSAGE_TIMEOUT_MS, SETTLE_TAKEOVER_MS},
     order::OrderState,
 };
 use flash_stores::{mysql::orders::OrderRow, redis::Fate};
 use flashd::dead_letters::LetterStatus;
 
-use super::{
-    explain::SWEPT_WITHIN_MS,
-    facts::{Facts, ViewFacts},
-};
+use super::facts::{Facts, ViewFacts};
 use crate::plain::utc;
+
+/// Beyond the end of a hold, how long it may take a sweeper to begin and finish, in milliseconds (promise P3).
+const SWEPT_WITHIN_MS: u64 = 30_000;
+const _: () = assert!(SWEPT_WITHIN_MS > 2 * SETTLE_TAKEOVER_MS, "a takeover fits in");
 
 /// Two stores that cannot both be right.
 #[derive(Debug, Clone, PartialEq, Eq)]

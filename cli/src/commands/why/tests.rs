@@ -21,8 +21,9 @@ use flash_stores::{
 use flashd::dead_letters::{LetterStatus, Origin};
 
 use super::{
-    explain::{Kind, Story, explain, span},
+    explain::explain,
     facts::{Facts, GateFacts, LetterFacts, LogEntry, LogFacts, ViewFacts},
+    story::{Kind, Story, span},
     timeline::timeline,
 };
 

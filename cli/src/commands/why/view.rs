@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{explain::Story, facts::Facts, timeline::Step};
+use super::{facts::Facts, story::Story, timeline::Step};
 use crate::{
     plain::harmless,
     report::Failure,

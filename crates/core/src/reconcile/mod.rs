@@ -5,8 +5,10 @@
 //! `N`. Promise kept: if the books agree, nothing is found, however much is sold meanwhile (docs/reconcile.md has the
 //! argument); what is found is named with the hop that owns it.
 
+mod books;
 mod compare;
 mod kind;
 
-pub use compare::{Case, Count, Gap, GateBooks, Known, compare};
+pub use books::{Case, Count, Gap, GateBooks, Known};
+pub use compare::compare;
 pub use kind::{Finding, Hop, Kind, ORDERS_NAMED_MAX};
