@@ -146,23 +146,25 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
     if let Some(reason) = &comparison.refused {
         return section("Baseline", &paragraph(&format!("Not compared with the run of {since}: {reason}.")));
     }
-    let rows: Vec<Vec<String>> = comparison
-        .figures
+    let compared = comparison.figures.iter().map(|figure| {
+        let word = match figure.change {
+            Change::Worse => "WORSE",
+            Change::Same => "same",
+            Change::Better => "better",
+        };
+        let [before, now] = figure.shown.clone();
+        let percent = |value: f64| format!("{value:+.1} %");
+        let (worse, noise) = (percent(figure.worse_percent), format!("{:.1} %", figure.noise_percent));
+        vec![figure.metric.clone(), before, now, worse, noise, word.to_owned()]
+    });
+    let none = || "–".to_owned();
+    let vanished = comparison
+        .vanished
         .iter()
-        .map(|figure| {
-            let word = match figure.change {
-                Change::Worse => "WORSE",
-                Change::Same => "same",
-                Change::Better => "better",
-            };
-            let [before, now] = figure.shown.clone();
-            let percent = |value: f64| format!("{value:+.1} %");
-            let (worse, noise) = (percent(figure.worse_percent), format!("{:.1} %", figure.noise_percent));
-            vec![figure.metric.clone(), before, now, worse, noise, word.to_owned()]
-        })
-        .collect();
+        .map(|gone| vec![gone.metric.clone(), gone.shown.clone(), none(), none(), none(), "WORSE".to_owned()]);
+    let rows: Vec<Vec<String>> = compared.chain(vanished).collect();
     let caption = format!(
-        "Against the run of {since}. Worse is more than {} % and more than the figure wavers by itself.",
+        "Against the run of {since}. Worse is more than {} % and more than the figure wavers from slice to slice.",
         comparison.bound_percent
     );
     section("Baseline", &table(&caption, &["figure", "before", "now", "worse by", "noise", ""], &rows))

@@ -1,13 +1,14 @@
-//! Comparing a run with an earlier one, with a rule for what is noise.
+//! Comparing a run with an earlier one.
 //!
-//! The rule: a figure is worse only if it is worse than the baseline by more than the bound **and** by more than the figure
-//! wavers within the runs themselves. It wavers by the distance of the quartiles of its one-second slices, as a share of their
-//! median, in whichever run it wavers more. A run with too few slices to show that counts as wavering by a quarter. A percentile beyond
-//! which fewer than ten samples lie is not compared, nor are runs of another scenario or machine.
+//! A figure is worse only if it is worse than in the baseline by more than the bound **and** by more than [`noise`]. A figure that
+//! the baseline has and this run has not – nobody won, nothing was sold out – has vanished, which is worse than any change.
+//! A percentile beyond which fewer than ten samples lie is not compared, nor are runs of another scenario or machine.
+
+mod noise;
 
 use std::path::Path;
 
-use flash_loadgen::{EndReason, Host, Moment, Report, Spread};
+use flash_loadgen::{EndReason, Host, Report};
 use serde::{Deserialize, Serialize};
 
 use super::metric::{self, Better, Metric, Unit};
@@ -17,17 +18,13 @@ use crate::{exit::Exit, files::read_text, report::Failure};
 const USUAL_BOUND_PERCENT: f64 = 10.0;
 /// Longest report that is read; the longest one that is written is far shorter.
 const BASELINE_BYTES_MAX: u64 = 64 << 20;
-/// Fewer slices than this say nothing about noise.
-const SLICES_MIN: usize = 4;
-/// What a figure without enough slices wavers by, in per cent.
-const UNKNOWN_NOISE_PERCENT: f64 = 25.0;
 /// Shares near 0 have no relative change: they are worse from this difference on.
 const SHARE_FROM: f64 = 0.001;
 /// Memory sizes of the same machine differ by a little from boot to boot.
 const SAME_MEMORY: f64 = 0.05;
 
 /// What is compared. Extremes (p99.9, max) are one or few samples and always noise.
-const COMPARED: [&str; 9] = [
+const COMPARED: [&str; 11] = [
     "win.p50",
     "win.p95",
     "win.p99",
@@ -37,6 +34,8 @@ const COMPARED: [&str; 9] = [
     "rate.sold_out",
     "rate.requests",
     "share.errors",
+    "share.refusals",
+    "share.given_up",
 ];
 
 /// A run beside its baseline.
@@ -50,6 +49,19 @@ pub(crate) struct Comparison {
     pub(crate) bound_percent: f64,
     /// Figure by figure.
     pub(crate) figures: Vec<Compared>,
+    /// What only the baseline has: always a regression.
+    pub(crate) vanished: Vec<Vanished>,
+}
+
+/// A figure of the baseline for which nothing happened in this run.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Vanished {
+    /// Its name.
+    pub(crate) metric: String,
+    /// In the baseline; times in microseconds.
+    pub(crate) before: f64,
+    /// The same for people.
+    pub(crate) shown: String,
 }
 
 /// How a figure has changed.
@@ -74,7 +86,7 @@ pub(crate) struct Compared {
     pub(crate) shown: [String; 2],
     /// By how many per cent it is worse; negative: better.
     pub(crate) worse_percent: f64,
-    /// By how many per cent it wavers by itself.
+    /// By how many per cent the slices of the two runs differ in how much they have changed.
     pub(crate) noise_percent: f64,
     /// What that means.
     pub(crate) change: Change,
@@ -106,13 +118,11 @@ impl Baseline {
     pub(crate) fn compare(&self, run: &Report, bound_percent: Option<f64>, any_host: bool) -> Comparison {
         let bound_percent = bound_percent.unwrap_or(USUAL_BOUND_PERCENT);
         let refused = self.why_not(run, any_host);
-        let metrics = COMPARED.iter().filter_map(|name| metric::find(name).ok());
-        let figures = if refused.is_some() {
-            Vec::new()
-        } else {
-            metrics.filter_map(|metric| compare(&metric, &self.run, run, bound_percent)).collect()
-        };
-        Comparison { baseline_started_at_ms: self.run.started_at_ms, refused, bound_percent, figures }
+        let metrics = COMPARED.iter().filter(|_| refused.is_none()).filter_map(|name| metric::find(name).ok());
+        let metrics: Vec<Metric> = metrics.filter(|metric| metric.is_solid(&self.run)).collect();
+        let figures = metrics.iter().filter_map(|metric| compare(metric, &self.run, run, bound_percent)).collect();
+        let vanished = metrics.iter().filter_map(|metric| vanished(metric, &self.run, run)).collect();
+        Comparison { baseline_started_at_ms: self.run.started_at_ms, refused, bound_percent, figures, vanished }
     }
 
     fn why_not(&self, run: &Report, any_host: bool) -> Option<String> {
@@ -137,7 +147,12 @@ impl Baseline {
 impl Comparison {
     /// Whether something is worse, or nothing could be said about it.
     pub(crate) fn is_regression(&self) -> bool {
-        self.refused.is_some() || self.figures.iter().any(|figure| figure.change == Change::Worse)
+        self.refused.is_some() || self.worse() > 0
+    }
+
+    /// How many figures are worse or have vanished.
+    pub(crate) fn worse(&self) -> usize {
+        self.vanished.len() + self.figures.iter().filter(|figure| figure.change == Change::Worse).count()
     }
 }
 
@@ -155,7 +170,7 @@ fn same_machine(a: &Host, b: &Host) -> bool {
 }
 
 fn compare(metric: &Metric, before: &Report, now: &Report, bound_percent: f64) -> Option<Compared> {
-    if !(metric.is_solid(before) && metric.is_solid(now)) {
+    if !metric.is_solid(now) {
         return None;
     }
     let (old, new) = (metric.read(before)?, metric.read(now)?);
@@ -164,7 +179,7 @@ fn compare(metric: &Metric, before: &Report, now: &Report, bound_percent: f64) -
         Better::Higher => old - new,
     };
     let worse_percent = if old == 0.0 { 0.0 } else { more / old * 100.0 };
-    let noise_percent = noise(metric, before).max(noise(metric, now));
+    let noise_percent = noise::percent(metric, before, now);
     let change = if metric.unit == Unit::Share {
         let from = SHARE_FROM.max(old * bound_percent / 100.0);
         change(more, from)
@@ -182,6 +197,11 @@ fn compare(metric: &Metric, before: &Report, now: &Report, bound_percent: f64) -
     })
 }
 
+fn vanished(metric: &Metric, before: &Report, now: &Report) -> Option<Vanished> {
+    let old = metric.read(before).filter(|_| metric.read(now).is_none())?;
+    Some(Vanished { metric: metric.name(), before: old, shown: metric.unit.text(old) })
+}
+
 fn change(worse_by: f64, from: f64) -> Change {
     if worse_by > from {
         Change::Worse
@@ -192,41 +212,9 @@ fn change(worse_by: f64, from: f64) -> Change {
     }
 }
 
-/// By how many per cent a figure wavers from slice to slice.
-fn noise(metric: &Metric, run: &Report) -> f64 {
-    let name = metric.name();
-    let latency = |slice: &Moment| if name.starts_with("win") { slice.win_latency } else { slice.latency };
-    let point = |spread: Spread| match name.rsplit('.').next() {
-        Some("p50") => spread.p50_us,
-        Some("p95") => spread.p95_us,
-        _ => spread.p99_us,
-    };
-    let value = |slice: &Moment| match metric.unit {
-        Unit::Time => Some(latency(slice)).filter(|spread| spread.count > 0).map(point),
-        _ => Some(match name.as_str() {
-            "rate.accepted" => slice.wins,
-            "rate.sold_out" => slice.sold_out,
-            _ => slice.wins + slice.sold_out + slice.refusals + slice.errors,
-        })
-        .filter(|count| *count > 0),
-    };
-    if metric.unit == Unit::Share {
-        return 0.0;
-    }
-    // The first and the last slice are not whole.
-    let whole = run.timeline.get(1..run.timeline.len().saturating_sub(1)).unwrap_or_default();
-    let mut values: Vec<u64> = whole.iter().filter_map(value).collect();
-    if values.len() < SLICES_MIN {
-        return UNKNOWN_NOISE_PERCENT;
-    }
-    values.sort_unstable();
-    let at = |quarter: usize| values[(values.len() - 1) * quarter / 4] as f64;
-    (at(3) - at(1)) / at(2).max(1.0) * 100.0
-}
-
 #[cfg(test)]
 mod tests {
-    use flash_loadgen::{Latencies, Latency};
+    use flash_loadgen::{Latencies, Latency, Moment, Spread, Throughput};
 
     use super::*;
 
@@ -234,8 +222,8 @@ mod tests {
     fn run(p99: u64, slices: &[u64]) -> Report {
         let wins = Latency { count: 10_000, p50_us: p99, p95_us: p99, p99_us: p99, ..Latency::default() };
         let slice = |p99: &u64| {
-            let spread = Spread { count: 10, p50_us: *p99, p95_us: *p99, p99_us: *p99, max_us: *p99 };
-            Moment { wins: 10, win_latency: spread, latency: spread, ..Moment::default() }
+            let spread = Spread { count: 100, p50_us: *p99, p95_us: *p99, p99_us: *p99, max_us: *p99 };
+            Moment { wins: 100, win_latency: spread, latency: spread, ..Moment::default() }
         };
         let ends = [Moment::default()];
         let timeline = ends.iter().copied().chain(slices.iter().map(slice)).chain(ends).collect();
@@ -258,6 +246,22 @@ mod tests {
         assert_eq!(change_of(run(1_000, &calm), &run(1_300, &wild)), Change::Same, "within the noise of one of them");
         assert_eq!(change_of(run(1_000, &wild), &run(3_000, &calm)), Change::Worse);
         assert_eq!(change_of(run(1_000, &[1_000]), &run(1_200, &[1_000])), Change::Same, "too short to tell");
+    }
+
+    #[test]
+    fn a_run_that_sells_nothing_any_more_is_no_better_for_it() {
+        let before = Report {
+            throughput: Throughput { accepted_per_s: 10.0, ..Throughput::default() },
+            ..run(1_000, &[1_000; 8])
+        };
+        let mut now = before.clone();
+        (now.wins, now.latency.wins) = (0, Latency::default());
+        let comparison = Baseline { run: before.clone() }.compare(&now, None, false);
+        let vanished: Vec<&str> = comparison.vanished.iter().map(|figure| figure.metric.as_str()).collect();
+        assert_eq!(vanished, ["win.p50", "win.p95", "win.p99", "rate.accepted"]);
+        assert!(comparison.is_regression());
+        // The other way round nothing is worse.
+        assert!(!Baseline { run: now }.compare(&before, None, false).is_regression());
     }
 
     #[test]

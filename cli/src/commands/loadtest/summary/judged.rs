@@ -2,7 +2,10 @@
 
 use std::fmt::Write as _;
 
-use super::super::{LoadtestReport, baseline::Change};
+use super::super::{
+    LoadtestReport,
+    baseline::{Change, Vanished},
+};
 use crate::{
     table::grouped,
     verdict::{Basis, Kind, Outcome, SkuVerdict, Verdict},
@@ -58,7 +61,7 @@ fn write_verdict(text: &mut String, report: &LoadtestReport) -> std::fmt::Result
     };
     writeln!(text, "  {}", Kind::ALL.iter().map(kind).collect::<Vec<_>>().join(" · "))?;
     if verdict.unannounced > 0 {
-        writeln!(text, "  in MySQL but never told, outcome was unknown {}", grouped(verdict.unannounced))?;
+        writeln!(text, "  orders whose buyer never learned of them {}", grouped(verdict.unannounced))?;
     }
     for remark in &verdict.remarks {
         writeln!(text, "  note: {remark}")?;
@@ -127,8 +130,10 @@ fn write_comparison(text: &mut String, report: &LoadtestReport) -> std::fmt::Res
     if let Some(reason) = &comparison.refused {
         return writeln!(text, "\nNOT COMPARED with the baseline of {since}: {reason}");
     }
-    let worse = comparison.figures.iter().filter(|figure| figure.change == Change::Worse).count();
-    let verdict = if worse == 0 { "nothing worse".to_owned() } else { format!("{worse} WORSE") };
+    let verdict = match comparison.worse() {
+        0 => "nothing worse".to_owned(),
+        worse => format!("{worse} WORSE"),
+    };
     writeln!(text, "\nBASELINE of {since}: {verdict} (by more than {} % and noise)", comparison.bound_percent)?;
     writeln!(text, "  {:<16} {:>12} {:>12} {:>9} {:>8}", "", "before", "now", "change", "noise")?;
     for figure in &comparison.figures {
@@ -143,7 +148,9 @@ fn write_comparison(text: &mut String, report: &LoadtestReport) -> std::fmt::Res
         let line = format!("  {:<16} {before:>12} {now:>12} {change:>+8.1}% {noise:>7.1}% {mark}", figure.metric);
         writeln!(text, "{}", line.trim_end())?;
     }
-    Ok(())
+    let vanished =
+        |gone: &Vanished| format!("  {:<16} {:>12} {:>12} {:>9} {:>8} WORSE", gone.metric, gone.shown, "–", "–", "–");
+    comparison.vanished.iter().try_for_each(|gone| writeln!(text, "{}", vanished(gone)))
 }
 
 #[cfg(test)]
