@@ -141,7 +141,7 @@ pub(crate) async fn run(
     // Before anything is bought, make sure that the outcome can be judged.
     let skus: Vec<u64> = plan.skus.iter().map(|sku| sku.sku_id).collect();
     let bench = Bench::seat(options.judge_by, &skus).await?;
-    let servers = origin::servers(bench.places()).await;
+    let mut servers = origin::servers(bench.places()).await;
     let scenario = if plan.scenario.is_empty() { "load test" } else { plan.scenario.as_str() };
     let title = format!("{scenario} at {}", plan.target);
     let started = tokio::task::spawn_blocking(|| flash_loadgen::start(plan)).await;
@@ -150,14 +150,21 @@ pub(crate) async fn run(
     let verdict = match &bench {
         Bench::Nobody => None,
         Bench::Alone(remark) => Some(verdict::judge_alone(&finished, &catalog, remark.clone())),
-        Bench::Stores(places) => {
+        Bench::Stores { places, named } => {
             let judged = judge_by_stores(places, &finished, options.patience, terminal, interrupt).await;
-            // What buyers saw is a report all the same.
-            Some(judged.unwrap_or_else(|error| {
-                let reason = error.to_string();
-                terminal.talk(&format!("{} the stores could not be read: {reason}", terminal.red("error:")));
-                verdict::judge_unreachable(&finished, &catalog, &reason)
-            }))
+            Some(match judged {
+                Ok(judged) if !named && judged.knows_none() => {
+                    servers = origin::servers(None).await;
+                    verdict::judge_alone(&finished, &catalog, FOREIGN.to_owned())
+                }
+                Ok(judged) => judged,
+                // What buyers saw is a report all the same.
+                Err(error) => {
+                    let reason = error.to_string();
+                    terminal.talk(&format!("{} the stores could not be read: {reason}", terminal.red("error:")));
+                    verdict::judge_unreachable(&finished, &catalog, &reason)
+                }
+            })
         }
     };
     finished.report.host.servers = servers;
@@ -170,8 +177,16 @@ enum Bench {
     Nobody,
     /// By what was told alone, and why.
     Alone(String),
-    Stores(Box<Places>),
+    Stores {
+        places: Box<Places>,
+        /// Somebody has said that they are this server's.
+        named: bool,
+    },
 }
+
+/// Why stores that were found by luck are not believed.
+const FOREIGN: &str = "log, MySQL and Redis at the usual places know none of these orders, so they are taken for another \
+                       system's; name them (environment or --config) to hold the server to them";
 
 impl Bench {
     async fn seat(judge_by: JudgeBy, skus: &[u64]) -> Result<Self, Failure> {
@@ -182,7 +197,7 @@ impl Bench {
         };
         let silent = places.silent(skus).await;
         if silent.is_empty() {
-            return Ok(Self::Stores(places));
+            return Ok(Self::Stores { places, named });
         }
         let silent = silent.join("; ");
         if !named {
@@ -195,7 +210,7 @@ impl Bench {
 
     fn places(&self) -> Option<&Places> {
         match self {
-            Self::Stores(places) => Some(places),
+            Self::Stores { places, .. } => Some(places),
             Self::Nobody | Self::Alone(_) => None,
         }
     }

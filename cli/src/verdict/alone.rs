@@ -85,26 +85,29 @@ fn peaks(finished: &Finished, skew_us: u64) -> BTreeMap<u64, (u64, u64)> {
             _ => {}
         }
     }
-    let mut steps: Vec<(u64, u64, bool, u64)> = Vec::with_capacity(finished.told.len() * 2);
+    // SKU, time, units taken (negative: given back).
+    let mut steps: Vec<(u64, u64, i64)> = Vec::with_capacity(finished.told.len() * 2);
     for told in &finished.told {
-        let (from_us, units) = (told.answered_us, u64::from(told.quantity));
-        steps.push((told.sku_id, from_us, true, units));
-        let expires = held_us(finished, told).map(|held_us| from_us + held_us.saturating_sub(skew_us).max(1));
+        let (from_us, units) = (told.answered_us, i64::from(told.quantity));
+        steps.push((told.sku_id, from_us, units));
+        let expires = held_us(finished, told).map(|held_us| from_us.saturating_add(held_us.saturating_sub(skew_us)));
         let end = ends.get(&told.order_id).copied().into_iter().chain(expires).min();
-        steps.extend(end.filter(|_| !paid.contains(&told.order_id)).map(|at| (told.sku_id, at, false, units)));
+        // Nothing ends before it began, whatever the server's clock says.
+        let end = end.filter(|_| !paid.contains(&told.order_id)).map(|at| at.max(from_us.saturating_add(1)));
+        steps.extend(end.map(|at| (told.sku_id, at, -units)));
     }
     // In the same microsecond units come back before they are given away again.
-    steps.sort_by_key(|(sku, at, begins, _)| (*sku, *at, *begins));
+    steps.sort_unstable();
     let mut peaks: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    let (mut of_sku, mut taken) = (0, 0_u64);
-    for (sku, _, begins, units) in steps {
+    let (mut of_sku, mut taken) = (0, 0_i64);
+    for (sku, _, units) in steps {
         if sku != of_sku {
             (of_sku, taken) = (sku, 0);
         }
-        taken = if begins { taken + units } else { taken.saturating_sub(units) };
+        taken += units;
         let (told, most) = peaks.entry(sku).or_default();
-        *told += if begins { units } else { 0 };
-        *most = (*most).max(taken);
+        *told += units.max(0).unsigned_abs();
+        *most = (*most).max(taken.max(0).unsigned_abs());
     }
     peaks
 }

@@ -46,8 +46,8 @@ pub(super) fn judge(finished: &Finished, testimony: &Testimony, waited_ms: u64) 
     let mut findings = Findings::default();
     alone::contradictions(finished, &mut findings);
     let mut remarks = case.remarks();
-    case.ask_the_witness(&mut findings, &mut remarks);
-    let unannounced = case.look_for_phantoms(&mut findings);
+    let has_riddles = case.ask_the_witness(&mut findings, &mut remarks);
+    let unannounced = case.look_for_phantoms(&mut findings, &mut remarks);
     let skus = case.balances();
     for sku in skus.iter().filter(|sku| sku.oversold > 0) {
         let capacity = sku.capacity.unwrap_or(0);
@@ -55,7 +55,7 @@ pub(super) fn judge(finished: &Finished, testimony: &Testimony, waited_ms: u64) 
     }
     let sum = |of: fn(&SkuVerdict) -> Option<u64>| skus.iter().map(of).sum::<Option<u64>>();
     let judged = case.judged();
-    let is_complete = judged.len() == Kind::ALL.len() && alone::unanswered(finished).is_none();
+    let is_complete = !has_riddles && judged.len() == Kind::ALL.len() && alone::unanswered(finished).is_none();
     let mut verdict = Verdict {
         basis: Basis::Witnessed,
         settled: testimony.is_settled,
@@ -92,15 +92,14 @@ struct Case<'a> {
     paid_orders: HashSet<u64>,
     /// Buyers who paid and do not know what came of it.
     paying_users: HashSet<u64>,
-    /// Keys whose buyer does not know.
-    open_keys: HashSet<u64>,
+    /// Keys of which an attempt was not clearly answered, and whether the buyer was refused in the end.
+    doubts: HashMap<u64, bool>,
     /// Per SKU, until when the log tells everything.
     known_until_ms: BTreeMap<u64, u64>,
 }
 
 impl<'a> Case<'a> {
     fn new(finished: &'a Finished, testimony: &'a Testimony) -> Self {
-        let open = finished.doubts.iter().filter(|doubt| doubt.refused.is_none());
         let buyers: HashMap<u64, u64> = finished.told.iter().map(|told| (told.order_id, told.user_id)).collect();
         let unclear = finished.endings.iter().filter(|ending| ending.pays && ending.told.is_none());
         let paid = |ending: &Ending| match ending.told {
@@ -114,13 +113,14 @@ impl<'a> Case<'a> {
             testimony,
             told_keys: finished.told.iter().map(|told| told.key).collect(),
             told_orders: finished.told.iter().map(|told| told.order_id).collect(),
-            open_keys: open.map(|doubt| doubt.key).collect(),
+            doubts: finished.doubts.iter().map(|doubt| (doubt.key, doubt.refused.is_some())).collect(),
             known_until_ms: known_until_ms(finished, testimony),
         }
     }
 
-    /// The witness compares everything with everything; only what concerns this run is taken over.
-    fn ask_the_witness(&self, findings: &mut Findings, remarks: &mut Vec<String>) {
+    /// The witness compares everything with everything; only what concerns this run is taken over. Returns whether the log has
+    /// records that nobody can read: they could be anybody's, and then nothing is complete.
+    fn ask_the_witness(&self, findings: &mut Findings, remarks: &mut Vec<String>) -> bool {
         let Testimony { log, view, gate, moving, due, is_settled, .. } = self.testimony;
         let told = told::list(self.finished, log);
         let all = Testimonies {
@@ -139,16 +139,19 @@ impl<'a> Case<'a> {
             doubtful: self.finished.doubts.iter().map(|doubt| key_text(doubt.key)).collect(),
             ..Terms::default()
         };
+        let mut has_riddles = false;
         for violation in flash_witness::judge(all, &terms) {
             match self.kind_of(&violation) {
                 Some(kind) => findings.add(kind, violation.order_id, violation.text),
-                // Whose rows they are cannot be said: each order of this run is compared by itself.
-                None if violation.kind == Broken::Ledger && violation.order_id.is_none() => {
+                // Whose they are cannot be said: each order of this run is compared by itself.
+                None if violation.order_id.is_none() && violation.user_id.is_none() => {
+                    has_riddles |= violation.kind == Broken::Nonsense;
                     remarks.push(format!("{}, which no order of this run explains", violation.text));
                 }
                 None => {}
             }
         }
+        has_riddles
     }
 
     /// What a violation is in a load test; `None` if it is not this run's.
@@ -192,8 +195,8 @@ impl<'a> Case<'a> {
     }
 
     /// Orders that nobody was told: forbidden if the buyer was refused, allowed if the buyer does not know.
-    fn look_for_phantoms(&self, findings: &mut Findings) -> u64 {
-        let mut unannounced = 0;
+    fn look_for_phantoms(&self, findings: &mut Findings, remarks: &mut Vec<String>) -> u64 {
+        let (mut unannounced, mut refused) = (0, 0);
         for (order_id, order) in &self.testimony.log.orders {
             if !self.is_our_buyer(order.terms.user_id) {
                 continue;
@@ -207,16 +210,24 @@ impl<'a> Case<'a> {
                 findings.add(Kind::Phantom, Some(*order_id), detail);
             } else {
                 unannounced += 1;
+                let was_refused = key.is_some_and(|key| self.doubts.get(&key) == Some(&true));
+                refused += u64::from(order.state.occupies() && was_refused);
             }
+        }
+        if refused > 0 {
+            remarks.push(format!(
+                "{refused} live orders are of buyers who got no clear answer first and were refused later: the first attempt had \
+                 won, or came to its end after the refusal"
+            ));
         }
         unannounced
     }
 
-    /// Whether a buyer may have an order without knowing: by a purchase whose outcome is unknown, or by such a payment, which takes
+    /// Whether a buyer may have an order without knowing: by an attempt whose outcome is unknown, or by such a payment, which takes
     /// a unit under a key of its own if the hold had ended.
     fn may_not_know(&self, user: u64, key: Option<u64>) -> bool {
         match key {
-            Some(key) => self.open_keys.contains(&key),
+            Some(key) => self.doubts.contains_key(&key),
             None => self.paying_users.contains(&user),
         }
     }

@@ -179,6 +179,11 @@ impl Verdict {
         self.counts.get(&kind).copied().flatten().unwrap_or(0)
     }
 
+    /// Whether something was told, and neither log nor MySQL has any of it.
+    pub(crate) fn knows_none(&self) -> bool {
+        self.told > 0 && (self.in_log, self.in_mysql) == (Some(0), Some(0))
+    }
+
     /// Whether a promise was broken.
     pub(crate) fn is_breach(&self) -> bool {
         Kind::ALL.into_iter().any(|kind| self.count(kind) > 0)

@@ -35,7 +35,7 @@ pub(crate) struct JudgingArgs {
     #[arg(long)]
     no_verdict: bool,
     /// Judge by what buyers were told alone, for a server whose log, MySQL and Redis are out of reach. This happens by itself
-    /// if nothing names them (environment or --config) and none answers.
+    /// if nothing names them (environment or --config) and none answers at the usual places, or they know none of the orders.
     #[arg(long, conflicts_with = "no_verdict")]
     told_only: bool,
     /// How long the drain may stand still before what is missing counts as lost.

@@ -1,7 +1,7 @@
 use flash_loadgen::{Code, Conflict, Doubt, Report, SkuOnSale, Told};
 use flash_witness::gate::{Hold, Stock};
-use flash_witness::log::{LogOrder, State, Terms as OrderTerms};
-use flash_witness::view::{LedgerRow, ViewOrder, ViewSku};
+use flash_witness::log::{LogOrder, Payment, State, Terms as OrderTerms};
+use flash_witness::view::{LedgerRow, ViewOrder, ViewPayment, ViewSku};
 
 use super::*;
 use crate::verdict::{Outcome, judge_alone, judge_unreachable};
@@ -236,6 +236,10 @@ fn a_key_with_two_answers_and_an_order_that_was_refused() {
     phantom.run.doubts = vec![Doubt { user_id: KEY + 5, key: KEY + 5, sku_id: 1, refused: None }];
     phantom.store(&terms(&told(6)), 106, State::Expired);
     assert_eq!((phantom.judge().outcome, phantom.judge().unannounced), (Outcome::Clean, 2));
+    // Nor if a later attempt was refused: the first may have won all the same. That is said.
+    phantom.run.doubts[0].refused = Some(Code::SoldOut);
+    let verdict = phantom.judge();
+    assert_eq!((verdict.outcome, verdict.unannounced, verdict.remarks.len()), (Outcome::Clean, 2, 1), "{verdict:#?}");
 }
 
 #[test]
@@ -267,6 +271,29 @@ fn what_was_told_about_paying_must_be_so() {
     world.finds(Kind::Lost, 1);
     world.run.endings = vec![ending(Ended::Refund)];
     world.finds(Kind::Diverged, 1);
+}
+
+#[test]
+fn money_that_nobody_was_told_of_is_not_forgotten() {
+    let mut world = World::honest(1, 10);
+    let late = Payment { payment_id: "pay-9".into(), amount_minor: 100, paid_order: 100 };
+    world.stores.log.refunds.insert("pay-9".into(), late);
+    world.finds(Kind::Diverged, 1);
+    let mut world = World::honest(1, 10);
+    let row = ViewPayment { paid_order: 100, order_id: None, amount_minor: 100, status: "REFUND_PENDING".into() };
+    world.stores.view.payments.insert("pay-9".into(), row.clone());
+    world.finds(Kind::Diverged, 1);
+    // A stranger's is not ours to judge.
+    world.stores.view.payments.insert("pay-9".into(), ViewPayment { paid_order: 77, ..row });
+    assert_eq!(world.judge().outcome, Outcome::Clean, "{:#?}", world.judge());
+}
+
+#[test]
+fn a_record_that_nobody_can_read_leaves_the_verdict_open() {
+    let mut world = World::honest(1, 10);
+    world.stores.log.nonsense.push((None, "partition 0 offset 7: no JSON".into()));
+    let verdict = world.judge();
+    assert_eq!((verdict.outcome, verdict.remarks.len()), (Outcome::Open, 1), "{verdict:#?}");
 }
 
 #[test]
@@ -380,6 +407,12 @@ fn without_stores_an_oversell_is_still_seen() {
     let cancelled = Ending { order_id: 100, key: KEY, pays: false, asked_us: 500, told: None, told_us: 600 };
     resold.endings = vec![cancelled];
     assert_eq!(judge_alone(&resold, &on_sale(Some(2)), String::new()).outcome, Outcome::Clean);
+    // Nothing ends before it was told: a wish that came first counts from the answer on.
+    let mut early = run.clone();
+    early.told.push(told(3));
+    early.endings = vec![Ending { order_id: 102, ..cancelled }];
+    assert_eq!(judge_alone(&early, &on_sale(Some(3)), String::new()).outcome, Outcome::Clean);
+    assert_eq!(judge_alone(&early, &on_sale(Some(2)), String::new()).count(Kind::Oversold), 1);
     let mut later = run.clone();
     later.told[2].answered_us = 950_000_000;
     assert_eq!(judge_alone(&later, &on_sale(Some(2)), String::new()).outcome, Outcome::Clean);

@@ -114,11 +114,13 @@ fn payments(log: &Log, view: &View, findings: &mut Findings) {
                 word(*fate),
                 row.map_or_else(nothing, word)
             );
-            findings.add(Kind::Money, fate.1, text);
+            // A refund has no order of its own: it is the buyer's who paid for one.
+            let paid_for = log.refunds.get(*payment_id).map(|refund| refund.paid_order);
+            findings.add(Kind::Money, fate.1.or(paid_for), text);
         }
     }
-    for payment_id in view.payments.keys().filter(|id| !expected.contains_key(id.as_str())) {
-        findings.add(Kind::Money, None, format!("payment {payment_id} is in MySQL, but not in the log"));
+    for (payment_id, row) in view.payments.iter().filter(|(id, _)| !expected.contains_key(id.as_str())) {
+        findings.add(Kind::Money, row.paid_order, format!("payment {payment_id} is in MySQL, but not in the log"));
     }
 }
 

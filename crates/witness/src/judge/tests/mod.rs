@@ -145,6 +145,11 @@ impl World {
                 view.payments.insert(paid.payment_id.clone(), payment);
             }
         }
+        for (payment_id, refund) in &log.refunds {
+            let (paid_order, amount_minor) = (refund.paid_order, refund.amount_minor);
+            let row = ViewPayment { paid_order, order_id: None, amount_minor, status: "REFUND_PENDING".into() };
+            view.payments.insert(payment_id.clone(), row);
+        }
         self.gate.stocks.insert(SKU, stock);
     }
 

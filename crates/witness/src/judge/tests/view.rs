@@ -14,6 +14,26 @@ fn a_payment_with_two_fates() {
 }
 
 #[test]
+fn a_refund_that_mysql_does_not_have_belongs_to_the_order_that_was_paid_for() {
+    let mut world = honest();
+    let payment = json!({ "paymentId": "late-1", "amountMinor": PRICE, "paidOrder": "1" });
+    let refund = json!({ "v": 1, "type": "REFUND_PENDING", "epoch": 2, "atMs": 9, "order": wire(1),
+        "payment": payment, "reason": "EXPIRED" });
+    world.pen.write(1, &refund);
+    world.project();
+    let row = world.view.payments.remove("late-1");
+    let owners = |world: &World| -> Vec<Option<u64>> {
+        let found = world.judge();
+        found.iter().filter(|one| one.kind == Kind::Money).map(|one| one.order_id).collect()
+    };
+    assert_eq!(owners(&world), [Some(1)]);
+    // The other way round as well.
+    let mut world = honest();
+    world.view.payments.insert("late-1".into(), row.unwrap());
+    assert_eq!(owners(&world), [Some(1)]);
+}
+
+#[test]
 fn two_orders_for_one_key() {
     let mut world = honest();
     world.log.orders.get_mut(&3).unwrap().terms.user_id = 1;
