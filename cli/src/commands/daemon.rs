@@ -1,5 +1,6 @@
 //! `flashctl daemon`: the running daemons, and commanding them one by one.
 
+mod standing;
 mod verb;
 mod view;
 

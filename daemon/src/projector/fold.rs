@@ -11,8 +11,8 @@ use flash_core::fence::rules::is_void;
 use flash_core::ids::OrderId;
 use flash_core::order::OrderState;
 use flash_core::payment::{Payment, RefundReason};
-use flash_stores::mysql::orders::OrderRow;
-use flash_stores::mysql::projection::{Advance, LedgerRow, PaymentRow, Rows, VoidedOrder, VoidedRow};
+use flash_stores::mysql::orders::{LedgerRow, OrderRow};
+use flash_stores::mysql::projection::{Advance, PaymentRow, Rows, VoidedOrder, VoidedRow};
 use std::collections::{BTreeMap, HashMap};
 
 /// One counted event of an order.

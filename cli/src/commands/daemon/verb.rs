@@ -151,7 +151,7 @@ pub(super) fn plan(verb: &Verb, sample: &Sample) -> Vec<Step> {
 /// Role, node and standing in a few words.
 pub(super) fn describe(stats: &Stats) -> String {
     let node = stats.node.map_or_else(String::new, |node| format!(" node {node}"));
-    format!("{}{node}, {}", harmless(&stats.role), super::view::standing(stats))
+    format!("{}{node}, {}", harmless(&stats.role), super::standing::standing(stats))
 }
 
 /// Tells them, one after the other.

@@ -10,7 +10,10 @@ use flash_core::{
 };
 use flash_stores::{
     mysql::{
-        offsets::PartitionPosition, orders::OrderRow, projection::LedgerRow, projection::PaymentRow, trace::VoidedEvent,
+        offsets::PartitionPosition,
+        orders::{LedgerRow, OrderRow},
+        projection::PaymentRow,
+        trace::VoidedEvent,
     },
     redis::{KeptFate, KeyAnswer, OrderTrace},
 };

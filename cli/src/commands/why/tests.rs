@@ -12,8 +12,8 @@ use flash_core::{
 use flash_stores::{
     mysql::{
         offsets::PartitionPosition,
-        orders::OrderRow,
-        projection::{LedgerRow, PaymentRow},
+        orders::{LedgerRow, OrderRow},
+        projection::PaymentRow,
         trace::VoidedEvent,
     },
     redis::{Fate, KeptFate, KeyAnswer, OrderTrace},

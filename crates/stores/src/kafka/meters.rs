@@ -1,6 +1,5 @@
 //! Counting what becomes of recorded events: wait-free. Never decides anything.
 
-use super::producer::Delivery;
 use flash_core::stats::{Counter, Timings};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
@@ -23,9 +22,9 @@ impl Meters {
     }
 
     /// The fate of an event that was handed over at `began` is known.
-    pub(super) fn answered(&self, began: Instant, delivery: Delivery) {
+    pub(super) fn answered(&self, began: Instant, is_acknowledged: bool) {
         self.unanswered.fetch_sub(1, Relaxed);
-        if matches!(delivery, Delivery::Acknowledged { .. }) {
+        if is_acknowledged {
             self.acknowledged.one();
             self.produce.since(began);
         } else {

@@ -79,7 +79,7 @@ impl ProducerContext for Answering {
                 Delivery::Unknown
             }
         };
-        self.meters.answered(event.began, delivery);
+        self.meters.answered(event.began, matches!(delivery, Delivery::Acknowledged { .. }));
         (event.told)(delivery);
     }
 }
@@ -133,7 +133,7 @@ impl Recorder {
         if let Err((error, record)) = self.current().send(record) {
             tracing::debug!(%error, "event refused by the producer's queue");
             let event = record.delivery_opaque;
-            self.meters.answered(event.began, Delivery::NeverSent);
+            self.meters.answered(event.began, false);
             (event.told)(Delivery::NeverSent);
         }
     }

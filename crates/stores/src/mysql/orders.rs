@@ -1,7 +1,6 @@
 //! Reading orders, and what the ledger has of them, as the projection has them. Writing them is the projector's business alone (`projection`).
 
 use super::bounded::{in_the_end, soon};
-use super::projection::LedgerRow;
 use super::{Db, MySqlError};
 use flash_core::event::Order;
 use flash_core::ids::{Epoch, OrderId, ReservationId, SkuId, UserId};
@@ -21,6 +20,29 @@ pub struct OrderRow {
     pub epoch: Epoch,
     /// Time of the event that put it there, in milliseconds since 1970.
     pub updated_at_ms: u64,
+}
+
+/// One row of the ledger `inventory_audit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LedgerRow {
+    /// The order whose stock changed.
+    pub order_id: OrderId,
+    /// The state it changed to.
+    pub reason: OrderState,
+    /// The SKU.
+    pub sku_id: SkuId,
+    /// The SKU's sequence number of the change.
+    pub seq: u64,
+    /// Change of the available units.
+    pub delta: i64,
+    /// Epoch of the event.
+    pub epoch: Epoch,
+    /// Where the event stands in the log.
+    pub partition: i32,
+    /// Where the event stands in the log.
+    pub offset: u64,
+    /// Time of the event in milliseconds since 1970.
+    pub at_ms: u64,
 }
 
 const COLUMNS: &str = "order_id, reservation_id, user_id, sku_id, quantity, unit_price_minor, state, epoch, seq, \

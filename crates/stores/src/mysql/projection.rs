@@ -6,7 +6,7 @@
 //! states safe.
 
 use super::insert::{Insert, MySqlQuery};
-use super::orders::OrderRow;
+use super::orders::{LedgerRow, OrderRow};
 use super::{Db, MySqlError};
 use flash_core::ids::{Epoch, OrderId, SkuId, UserId};
 use flash_core::order::OrderState;
@@ -28,29 +28,6 @@ pub struct Advance {
     pub fence_epoch: Epoch,
     /// Everything that was in the partition by this time is applied; an older value than the stored one changes nothing.
     pub applied_ms: u64,
-}
-
-/// One row of the ledger `inventory_audit`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct LedgerRow {
-    /// The order whose stock changed.
-    pub order_id: OrderId,
-    /// The state it changed to.
-    pub reason: OrderState,
-    /// The SKU.
-    pub sku_id: SkuId,
-    /// The SKU's sequence number of the change.
-    pub seq: u64,
-    /// Change of the available units.
-    pub delta: i64,
-    /// Epoch of the event.
-    pub epoch: Epoch,
-    /// Where the event stands in the log.
-    pub partition: i32,
-    /// Where the event stands in the log.
-    pub offset: u64,
-    /// Time of the event in milliseconds since 1970.
-    pub at_ms: u64,
 }
 
 /// An event that was recorded but not counted.
