@@ -48,6 +48,8 @@ def service_is_safe(name, service):
     demand(re.search(r":[^:]*\d", image) or image.endswith(":local"), f"{name}: {image} is no version")
     limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
     demand(name in ("setup", "loadtest") or limits.get("memory"), f"{name} has no bound of memory")
+    demand(service.get("pids_limit"), f"{name} has no bound of processes")
+    demand(service.get("logging", {}).get("options", {}).get("max-size"), f"{name} has no bound of its log")
     for port in service.get("ports", []):
         address = port.get("host_ip") if isinstance(port, dict) else str(port).split(":")[0]
         demand(address == "127.0.0.1", f"{name} publishes {port} beyond loopback")
