@@ -94,6 +94,9 @@ def main():
             demand(not unknown, f"{folder} watches {unknown}, which do not run")
             missing = {name for name in services if re.match(r"(api|worker|redis|kafka)-\d", name)} - names
             demand(not (whole and missing), f"{folder} does not watch {missing}")
+        nodes = [service["networks"]["inside"] for name, service in services.items() if re.match(r"redis-\d", name)]
+        addresses = {(inside or {}).get("ipv4_address") for inside in nodes}
+        demand(len(addresses) == len(nodes) and None not in addresses, f"nodes of the Redis Cluster lose one another: {addresses}")
         demand(not services["redis-2"].get("depends_on"), "in the cluster redis-2 waits for redis-1")
         demand(environment(services["api-1"])["REDIS_URL"].startswith("redis-cluster://"), "the overlay has not reached api-1")
 
