@@ -48,6 +48,8 @@ def service_is_safe(name, service):
     demand(re.search(r":[^:]*\d", image) or image.endswith(":local"), f"{name}: {image} is no version")
     limits = service.get("deploy", {}).get("resources", {}).get("limits", {})
     demand(name in ("setup", "loadtest") or limits.get("memory"), f"{name} has no bound of memory")
+    demand(service.get("pids_limit"), f"{name} has no bound of processes")
+    demand(service.get("logging", {}).get("options", {}).get("max-size"), f"{name} has no bound of its log")
     for port in service.get("ports", []):
         address = port.get("host_ip") if isinstance(port, dict) else str(port).split(":")[0]
         demand(address == "127.0.0.1", f"{name} publishes {port} beyond loopback")
@@ -92,6 +94,9 @@ def main():
             demand(not unknown, f"{folder} watches {unknown}, which do not run")
             missing = {name for name in services if re.match(r"(api|worker|redis|kafka)-\d", name)} - names
             demand(not (whole and missing), f"{folder} does not watch {missing}")
+        nodes = [service["networks"]["inside"] for name, service in services.items() if re.match(r"redis-\d", name)]
+        addresses = {(inside or {}).get("ipv4_address") for inside in nodes}
+        demand(len(addresses) == len(nodes) and None not in addresses, f"nodes of the Redis Cluster lose one another: {addresses}")
         demand(not services["redis-2"].get("depends_on"), "in the cluster redis-2 waits for redis-1")
         demand(environment(services["api-1"])["REDIS_URL"].startswith("redis-cluster://"), "the overlay has not reached api-1")
 

@@ -6,6 +6,7 @@ Everything started here is stopped again by its own handle, and nothing else is 
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -18,6 +19,11 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARIES = pathlib.Path(os.environ["FLASH_BINARIES"])
 PURCHASE = "/api/v1/flash/purchase"
+# The kernel gives outgoing connections ports from here on.
+EPHEMERAL = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+# What checks may listen on, each at most once. Where the kernel leaves nothing below its own, luck must do.
+PORTS = range(10_000, EPHEMERAL if EPHEMERAL > 20_000 else 60_000)
+UNTRIED = iter(random.sample(PORTS, len(PORTS)))
 
 
 class Failed(Exception):
@@ -31,10 +37,15 @@ def demand(holds, words):
 
 
 def free_port():
-    """A port nobody listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free, and stays so until the server that is to have it listens: no connection to anywhere can take it."""
+    for port in UNTRIED:
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise Failed("no port is free")
 
 
 def get(url, timeout_s=5, headers=None):

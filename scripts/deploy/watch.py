@@ -114,8 +114,6 @@ def tell(prometheus, expected, api_port, pids, gone=()):
         for child in gone:
             # A killed nginx would leave its workers behind, and they go on.
             child.terminate() if "nginx" in child.args[0] else child.kill()
-        for pid in pids:
-            os.kill(pid, signal.SIGSTOP)
         began, seen = time.monotonic(), {}
 
         def all_of_them():
@@ -124,11 +122,13 @@ def tell(prometheus, expected, api_port, pids, gone=()):
             return seen.keys() >= expected
 
         try:
+            for pid in pids:
+                os.kill(pid, signal.SIGSTOP)
             wait_for(f"alerts {sorted(expected)}", all_of_them, 180)
         finally:
-            print(f"    fired, seconds after the break: {dict(sorted(seen.items(), key=lambda one: one[1]))}")
             for pid in pids:
                 os.kill(pid, signal.SIGCONT)
+            print(f"    fired, seconds after the break: {dict(sorted(seen.items(), key=lambda one: one[1]))}")
     print(f"ok: {len(expected)} alerts fire on scraped data when what they are about happens")
 
 
