@@ -21,9 +21,11 @@ BINARIES = pathlib.Path(os.environ["FLASH_BINARIES"])
 PURCHASE = "/api/v1/flash/purchase"
 # The kernel gives outgoing connections ports from here on.
 EPHEMERAL = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
-# What checks may listen on, each at most once. Where the kernel leaves nothing below its own, luck must do.
-PORTS = range(10_000, EPHEMERAL if EPHEMERAL > 20_000 else 60_000)
-UNTRIED = iter(random.sample(PORTS, len(PORTS)))
+# What checks may listen on. Where the kernel leaves nothing below its own, luck must do.
+PORTS = range(10_240, EPHEMERAL if EPHEMERAL > 20_000 else 60_000)
+# Ports are handed out from blocks that this process alone has, each at most once: crates/stack/src/ports.rs does the same.
+BLOCK = 64
+CLAIMS = []
 
 
 class Failed(Exception):
@@ -36,9 +38,26 @@ def demand(holds, words):
         raise Failed(words)
 
 
+def blocks():
+    """Every port that is ours, block by block; a block is claimed by a name that the kernel frees when this process ends."""
+    numbers = range(PORTS.start // BLOCK + 1, PORTS.stop // BLOCK)
+    for number in random.sample(numbers, len(numbers)):
+        claim = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        try:
+            claim.bind(f"\0flash-ports-{number}")
+        except OSError:
+            claim.close()
+            continue
+        CLAIMS.append(claim)
+        yield from range(number * BLOCK, (number + 1) * BLOCK)
+
+
+OURS = blocks()
+
+
 def free_port():
     """A port that is free, and stays so until the server that is to have it listens: no connection to anywhere can take it."""
-    for port in UNTRIED:
+    for port in OURS:
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

@@ -2,8 +2,11 @@
 //!
 //! Ports come from *below* the kernel's ephemeral range. Above, any outgoing connection may take
 //! the port while a test has the server stopped, and a client that retries a closed loopback port in that
-//! range can even connect to itself. Two processes can still pick the same port at the same moment:
-//! the loser's server fails to bind and is started again on another one.
+//! range can even connect to itself.
+//!
+//! Nor may another of our processes take it meanwhile, so each draws from blocks of its own. A block is claimed by a name in
+//! Linux' abstract socket namespace, `flash-ports-N`, which the kernel frees with the process; elsewhere luck must do. Strangers
+//! claim nothing: a server that finds its first port taken is started again on another.
 
 use std::{
     collections::HashSet,
@@ -12,6 +15,7 @@ use std::{
     io,
     net::TcpListener,
     ops::Range,
+    os::unix::net::UnixDatagram,
     path::Path,
     sync::{Mutex, PoisonError},
 };
@@ -19,21 +23,35 @@ use std::{
 use crate::StackError;
 
 const LOWEST_PORT: u16 = 10_240;
-const ATTEMPTS: u32 = 400;
+/// Ports in a block.
+const BLOCK: u16 = 64;
+const ATTEMPTS: u32 = 1_000;
 
-/// Ports handed out by this process, so that two stacks in one test binary never race each other.
-static TAKEN: Mutex<Option<HashSet<u16>>> = Mutex::new(None);
+/// What this process may hand out. Each port once, so that two stacks in one test binary never race each other.
+static OURS: Mutex<Blocks> = Mutex::new(Blocks { claims: Vec::new(), ports: Vec::new() });
 
-/// A loopback port that nothing listens on at this moment.
+struct Blocks {
+    /// Held until the process ends.
+    claims: Vec<UnixDatagram>,
+    /// Not yet handed out.
+    ports: Vec<u16>,
+}
+
+/// A loopback port that nothing listens on at this moment, and that no other process of ours will take.
 pub fn free_port() -> Result<u16, StackError> {
     let range = range();
-    let mut taken = TAKEN.lock().unwrap_or_else(PoisonError::into_inner);
-    let taken = taken.get_or_insert_default();
+    let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
     for _ in 0..ATTEMPTS {
-        let port = random_in(&range);
+        let Some(port) = ours.ports.pop() else {
+            let block = random_in(range.start / BLOCK + 1..range.end / BLOCK);
+            if let Ok(claim) = claim(block) {
+                ours.claims.push(claim);
+                ours.ports.extend(block * BLOCK..(block + 1) * BLOCK);
+            }
+            continue;
+        };
         // The listener is closed at once and never accepted anything, so no TIME_WAIT is left behind.
-        if !taken.contains(&port) && TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            taken.insert(port);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return Ok(port);
         }
     }
@@ -41,6 +59,18 @@ pub fn free_port() -> Result<u16, StackError> {
         doing: format!("looking for a free port in {range:?}"),
         source: io::ErrorKind::AddrInUse.into(),
     })
+}
+
+/// Claims a block; fails if another process has it.
+#[cfg(target_os = "linux")]
+fn claim(block: u16) -> io::Result<UnixDatagram> {
+    use std::os::{linux::net::SocketAddrExt as _, unix::net::SocketAddr};
+    UnixDatagram::bind_addr(&SocketAddr::from_abstract_name(format!("flash-ports-{block}"))?)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn claim(_block: u16) -> io::Result<UnixDatagram> {
+    UnixDatagram::unbound()
 }
 
 fn range() -> Range<u16> {
@@ -53,7 +83,7 @@ fn range() -> Range<u16> {
     }
 }
 
-fn random_in(range: &Range<u16>) -> u16 {
+fn random_in(range: Range<u16>) -> u16 {
     // Every RandomState has fresh keys; good enough to keep parallel processes apart.
     let random = RandomState::new().hash_one(0_u8);
     let offset = random % u64::from(range.end - range.start);
@@ -104,9 +134,24 @@ mod tests {
 
     #[test]
     fn ports_differ_and_lie_below_the_ephemeral_range() {
-        let ports: HashSet<u16> = (0..50).map(|_| free_port().unwrap()).collect();
-        assert_eq!(ports.len(), 50);
+        let ports: HashSet<u16> = (0..200).map(|_| free_port().unwrap()).collect();
+        assert_eq!(ports.len(), 200);
         assert!(ports.iter().all(|port| range().contains(port)));
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_block_belongs_to_one_process_until_it_ends() {
+        // Beyond all ports, so that nobody else wants it.
+        let block = u16::MAX;
+        let held = claim(block);
+        assert!(held.is_ok());
+        assert!(claim(block).is_err());
+        drop(held);
+        assert!(claim(block).is_ok());
+        // What was handed out is claimed.
+        let port = free_port().unwrap();
+        assert!(claim(port / BLOCK).is_err());
     }
 
     #[test]

@@ -32,7 +32,7 @@ pub(crate) fn headline(verdict: &Verdict) -> &'static str {
         (Outcome::Broken, _) => "BROKEN – buyers were told what is not true",
         (Outcome::Clean, Basis::Witnessed) => "OK – nothing oversold, nothing lost, nothing twice",
         (Outcome::Clean, Basis::ToldAlone) => {
-            "OK AS FAR AS TOLD – nothing oversold, nothing twice; log, MySQL and Redis not asked"
+            "OK AS FAR AS TOLD – nothing oversold, nothing twice; log, MySQL and Redis had no say"
         }
         (Outcome::Open, _) => "OPEN – nothing found, but not everything could be judged",
         (Outcome::NotJudged, _) => "NOT JUDGED – a store fell silent; only what buyers were told was looked at",
