@@ -213,7 +213,8 @@ impl Run {
         }
         self.shared.watch_ended.store(true, Relaxed);
         if let Some(watcher) = self.watcher.take() {
-            watcher.join().map_err(|_| LoadError::Internal("the stock's watcher panicked".to_owned()))?;
+            // One that panicked said so itself. Its looks are an addition: they are no reason to lose what buyers were told.
+            let _ = watcher.join();
         }
         let (tally, reason) = merged.ok_or_else(|| LoadError::Internal("no load thread".to_owned()))?;
         let host = std::mem::take(&mut self.host);
@@ -228,5 +229,27 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.shared.stop();
         self.shared.watch_ended.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::SkuShare;
+
+    #[test]
+    fn a_run_outlives_its_watcher() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let plan = Plan {
+            target: format!("http://{}", silent.local_addr().unwrap()),
+            stages: vec!["100ms:1".parse().unwrap()],
+            skus: vec![SkuShare { sku_id: 1, weight: 1 }],
+            drain_ms: 50,
+            watch_stock: false,
+            ..Plan::default()
+        };
+        let mut run = start(plan).unwrap();
+        run.watcher = Some(std::thread::spawn(|| panic!("the watcher's end, as the test wants it")));
+        assert_eq!(run.join().unwrap().report.ended, EndReason::StagesDone);
     }
 }
