@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use flash_loadgen::{
-    Buyers, EndReason, Finished, OpenLoop, Pacing, Phase, Plan, Report, Schedule, SkuShare, Trace, start,
+    Buyers, EndReason, Finished, OpenLoop, Pacing, Phase, Plan, Report, Run, Schedule, SkuShare, Trace, start,
 };
 
 use crate::shop::{Act, PRICE, Shop, Wish, response};
@@ -22,6 +22,15 @@ fn open(address: SocketAddr, skus: u64, per_s: f64, duration_ms: u64) -> Plan {
         drain_ms: 30_000,
         seed: Some(11),
         ..Plan::default()
+    }
+}
+
+/// Waits until so many purchases were accepted.
+fn until_won(run: &Run, wins: u64) {
+    let began = Instant::now();
+    while run.snapshot().wins < wins {
+        assert!(began.elapsed() < Duration::from_secs(20), "never {wins} wins: {:?}", run.snapshot());
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -307,9 +316,7 @@ fn a_seed_brings_the_same_people_with_the_same_wishes() {
 fn an_early_end_is_a_valid_partial_report() {
     let (_, address) = Shop::open(1, 1_000_000, Shop::sell);
     let run = start(open(address, 1, 200.0, 60_000)).unwrap();
-    while run.snapshot().wins < 20 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until_won(&run, 20);
     let snapshot = run.snapshot();
     assert_eq!((snapshot.planned, snapshot.stage, snapshot.stages), (12_000, 0, 1));
     assert_eq!(run.stage_words(0), "200/s for 1 min");
