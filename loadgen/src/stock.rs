@@ -95,7 +95,8 @@ pub(crate) fn prices(plan: &Plan, target: &Target) -> Result<Vec<u64>, LoadError
     plan.skus.iter().map(|sku| price(sku.sku_id)).collect()
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, LoadError> {
+/// A runtime for one connection at a time.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, LoadError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

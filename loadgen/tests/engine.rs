@@ -235,8 +235,10 @@ fn an_early_stop_and_a_request_limit_give_a_valid_report() {
 
 #[test]
 fn nobody_there_is_said_at_once() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(matches!(start(plan(free, 1)), Err(LoadError::Unreachable { .. })));
+    let port = Port::reserve();
+    let error = start(plan(port.address, 1)).unwrap_err();
+    let LoadError::Unreachable { source, .. } = &error else { panic!("{error}") };
+    assert!(source.to_string().starts_with(&format!("{}: ", port.address)), "what was tried is named: {source}");
 }
 
 #[tokio::test]
