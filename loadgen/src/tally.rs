@@ -9,6 +9,7 @@ use crate::LoadError;
 use crate::code::{Class, Code};
 use crate::fairness::Sampler;
 use crate::moments::Moments;
+use crate::people::People;
 use crate::report::Behaviour;
 
 /// A purchase that was answered 200.
@@ -128,8 +129,8 @@ pub(crate) struct Served {
     pub(crate) arrivals: u64,
     /// All purchases whose first request was sent.
     pub(crate) started: u64,
-    /// Of those, the first ones of their users.
-    pub(crate) users: u64,
+    /// Of those, the first ones of their users; where a trace sends somebody twice, each time counts (see [`Tally::users`]).
+    pub(crate) visitors: u64,
     /// Arrivals that waited for a connection.
     pub(crate) waited: u64,
     pub(crate) longest_wait_us: u64,
@@ -164,6 +165,8 @@ pub(crate) struct Tally {
     /// The generator's own lag.
     pub(crate) lag: Histogram<u64>,
     pub(crate) served: Served,
+    /// Whoever came of a trace; empty without one.
+    pub(crate) people: People,
     pub(crate) behaviour: Behaviour,
     pub(crate) moments: Moments,
     pub(crate) sampler: Sampler,
@@ -194,6 +197,7 @@ impl Tally {
             service: four()?,
             lag: histogram()?,
             served: Served::default(),
+            people: People::default(),
             behaviour: Behaviour::default(),
             moments: Moments::new(duration_ms),
             sampler: Sampler::new(MAX_RECORDS / threads.max(1)),
@@ -238,6 +242,14 @@ impl Tally {
         self.served.late += u64::from(lag_us > late_from_us);
     }
 
+    /// Different users who asked.
+    pub(crate) fn users(&self) -> u64 {
+        match self.people.count() {
+            0 => self.served.visitors,
+            people => people,
+        }
+    }
+
     /// Attempts counted in one class.
     pub(crate) fn of_class(&self, class: Class) -> u64 {
         Code::all().filter(|code| code.class() == class).map(|code| self.counts[code.index()]).sum()
@@ -259,12 +271,13 @@ impl Tally {
         self.served = Served {
             arrivals: self.served.arrivals + other.served.arrivals,
             started: self.served.started + other.served.started,
-            users: self.served.users + other.served.users,
+            visitors: self.served.visitors + other.served.visitors,
             waited: self.served.waited + other.served.waited,
             longest_wait_us: self.served.longest_wait_us.max(other.served.longest_wait_us),
             late: self.served.late + other.served.late,
             ended_us: self.served.ended_us.max(other.served.ended_us),
         };
+        self.people.merge(&other.people);
         self.requests += other.requests;
         self.final_sold_out += other.final_sold_out;
         self.replays = Replays {

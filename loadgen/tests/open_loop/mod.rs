@@ -289,6 +289,19 @@ fn a_trace_is_played_with_its_people_and_skus() {
 }
 
 #[test]
+fn who_comes_three_times_is_one_user() {
+    let (_, address) = Shop::open(1, 100, Shop::sell);
+    let schedule = Schedule::Trace(Trace::parse("0 7\n10 7\n20 7\n60000 8\n60000 9\n60000 10\n").unwrap());
+    let run = start(Plan { open: Some(OpenLoop { schedule, connections: 4 }), threads: 2, ..open(address, 1, 1.0, 1) });
+    let run = run.unwrap();
+    until_won(&run, 3);
+    run.stop();
+    let report = run.join().unwrap().report;
+    let spread = report.fairness.concentration;
+    assert_eq!((report.arrivals.begun, spread.users, spread.winners, spread.max_per_user), (3, 1, 1, 3));
+}
+
+#[test]
 fn a_seed_brings_the_same_people_with_the_same_wishes() {
     let wishes = || {
         let seen: Arc<Mutex<BTreeSet<(String, String, String)>>> = Arc::default();
