@@ -47,8 +47,9 @@ impl Line {
                 tally.connections.opened += 1;
                 true
             }
-            Err(_) => {
+            Err(error) => {
                 tally.connections.failed += 1;
+                tally.connect_error = Some(error);
                 self.failures = self.failures.saturating_add(1);
                 false
             }

@@ -3,6 +3,8 @@
 //! Owns the bookkeeping of a thread; nothing here is shared, so nothing is locked. Tallies of all threads
 //! are merged once, at the end.
 
+use std::io;
+
 use hdrhistogram::Histogram;
 
 use crate::LoadError;
@@ -158,6 +160,8 @@ pub(crate) struct Tally {
     pub(crate) final_sold_out: u64,
     pub(crate) replays: Replays,
     pub(crate) connections: Connections,
+    /// Why the last failed connect failed.
+    pub(crate) connect_error: Option<io::Error>,
     /// From the intended start, by class.
     pub(crate) histograms: [Histogram<u64>; 4],
     /// From the first byte of the request, by class.
@@ -193,6 +197,7 @@ impl Tally {
             final_sold_out: 0,
             replays: Replays::default(),
             connections: Connections::default(),
+            connect_error: None,
             histograms: four()?,
             service: four()?,
             lag: histogram()?,
@@ -293,6 +298,7 @@ impl Tally {
             closed_by_server: self.connections.closed_by_server + other.connections.closed_by_server,
             lost: self.connections.lost + other.connections.lost,
         };
+        self.connect_error = self.connect_error.take().or(other.connect_error);
         self.slices.resize(self.slices.len().max(other.slices.len()), Slice::default());
         for (mine, theirs) in self.slices.iter_mut().zip(&other.slices) {
             mine.wins += theirs.wins;

@@ -9,6 +9,7 @@ use flash_loadgen::{
     Buyers, EndReason, Finished, OpenLoop, Pacing, Phase, Plan, Report, Run, Schedule, SkuShare, Trace, start,
 };
 
+use crate::port::Port;
 use crate::shop::{Act, PRICE, Shop, Wish, response};
 
 /// So many arrivals per second for so long; nothing is late on a busy test machine.
@@ -128,8 +129,23 @@ fn buyers_who_were_never_served_make_the_run_invalid() {
     plan.open.as_mut().unwrap().connections = 3;
     let report = run(plan).report;
     assert_eq!((report.arrivals.due, report.arrivals.started, report.arrivals.never_started), (50, 3, 47));
-    assert!(!report.validity.valid && report.validity.reasons[0].contains("never got a connection"));
+    let reason = &report.validity.reasons[0];
+    assert!(reason.contains("never got a connection (47 of 50): "), "no connect failed: {reason}");
     assert_eq!(report.doubts_open, 3);
+}
+
+#[test]
+fn a_server_that_takes_no_connections_is_named_as_the_reason() {
+    let port = Port::reserve();
+    let server = port.listen();
+    let run = start(Plan { drain_ms: 200, ..open(port.address, 1, 100.0, 500) }).unwrap();
+    drop(server);
+    let report = run.join().unwrap().report;
+    let failed = report.connections.failed;
+    assert!(failed > 0 && report.arrivals.never_started > 0 && !report.validity.generator_behind, "{report:?}");
+    let reason = &report.validity.reasons[0];
+    assert!(reason.contains(&format!("{failed} connects failed")) && reason.contains("refused"), "{reason}");
+    assert!(reason.contains("look first at why connects fail"), "{reason}");
 }
 
 #[test]
