@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use flash_loadgen::{Latency, Pacing};
+use flash_loadgen::Pacing;
 
 use super::{CompareReport, Contestant, figures::Figures, result::Relative};
 use crate::{
-    commands::loadtest::micros,
+    commands::loadtest::{measured, micros, rounded},
     table::{self, Align, grouped},
 };
 
@@ -47,10 +47,10 @@ const LINES: [(&str, Cell); 14] = [
         figures.sold_out_after_ms.map_or_else(|| "never".to_owned(), |ms| micros(ms * 1_000))
     }),
     ("answers/s", |figures, _| rounded(figures.answers_per_s)),
-    ("win p50", |figures, relative| with(latency(&figures.win, figures.win.p50_us), relative.p50)),
-    ("win p95", |figures, relative| with(latency(&figures.win, figures.win.p95_us), relative.p95)),
-    ("win p99", |figures, relative| with(latency(&figures.win, figures.win.p99_us), relative.p99)),
-    ("sold out p95", |figures, _| latency(&figures.sold_out, figures.sold_out.p95_us)),
+    ("win p50", |figures, relative| with(measured(&figures.win, figures.win.p50_us), relative.p50)),
+    ("win p95", |figures, relative| with(measured(&figures.win, figures.win.p95_us), relative.p95)),
+    ("win p99", |figures, relative| with(measured(&figures.win, figures.win.p99_us), relative.p99)),
+    ("sold out p95", |figures, _| measured(&figures.sold_out, figures.sold_out.p95_us)),
     ("errors", |figures, _| grouped(figures.errors)),
     ("buyers never served", |figures, _| grouped(figures.never_served)),
 ];
@@ -158,21 +158,11 @@ pub(crate) fn notes(report: &CompareReport) -> Vec<String> {
     lines
 }
 
-fn latency(of: &Latency, us: u64) -> String {
-    if of.count == 0 { "–".to_owned() } else { micros(us) }
-}
-
 /// A figure with its quotient.
 fn with(figure: String, quotient: Option<f64>) -> String {
     let Some(quotient) = quotient else { return figure };
     let (sign, times) = if quotient >= 1.0 { ('×', quotient) } else { ('÷', 1.0 / quotient) };
     if times < 9.95 { format!("{figure} {sign}{times:.1}") } else { format!("{figure} {sign}{times:.0}") }
-}
-
-fn rounded(rate: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is small and not negative")]
-    let whole = rate.round() as u64;
-    grouped(whole)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-use flash_loadgen::{Host, Report};
+use flash_loadgen::{Host, Latency, Report};
 
 use super::super::contest::Turn;
 use super::*;
