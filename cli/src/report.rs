@@ -42,6 +42,11 @@ impl Failure {
         self
     }
 
+    /// What went wrong, from the outcome to its cause, for a document that says why it is incomplete.
+    pub(crate) fn reason(&self) -> String {
+        self.error.as_ref().map(|error| format!("{error:#}")).unwrap_or_default()
+    }
+
     /// Tells it, and gives the exit code.
     pub(crate) fn report(&self, terminal: &Terminal) -> Exit {
         if let Some(error) = &self.error {

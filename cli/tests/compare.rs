@@ -32,6 +32,7 @@ async fn the_naive_server_oversells_and_flashd_does_not() {
     assert_eq!(output.status.code(), Some(0), "{stderr}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&report["version"], &report["ended_early"]), (&1.into(), &false.into()));
+    assert!(report["failure"].is_null(), "{}", report["failure"]);
     let schema = compare_schema();
     let found = schema::violations(&schema, &report);
     assert!(found.is_empty(), "{found:#?}");
@@ -50,6 +51,32 @@ async fn the_naive_server_oversells_and_flashd_does_not() {
         assert!(count(right, "told") > 0, "{right}: {}", figures(right));
     }
     assert_eq!((count("flashd", "told"), &figures("flashd")["clean"]), (1_500, &true.into()), "{}", figures("flashd"));
+}
+
+#[tokio::test]
+async fn a_turn_that_fails_takes_nothing_from_those_before_it() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_flashctl"));
+    let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("compare-incomplete.json");
+    // With this seed flashd comes second; this one ends as soon as it is started.
+    command
+        .args(["compare", "--stage", "1s:5", "--seed", "2", "--flashd", "/bin/false", "-o", "json", "--report"])
+        .arg(&file);
+    let output = command.stdin(std::process::Stdio::null()).output().await.unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let found = schema::violations(&compare_schema(), &report);
+    assert!(found.is_empty(), "{found:#?}");
+    let turns = report["turns"].as_array().unwrap();
+    assert_eq!((turns.len(), &turns[0]["server"]), (1, &"redis-mysql".into()), "{stderr}");
+    assert!(turns[0]["figures"]["told"].as_u64().unwrap() > 0, "{}", turns[0]["figures"]);
+    assert_eq!(report["ended_early"], true);
+    let failure = report["failure"].as_str().unwrap();
+    assert!(failure.starts_with("round 1, flashd: "), "{failure}");
+    // The error is the last word, and the file says the same as the answer.
+    let error: Value = serde_json::from_str(stderr.lines().last().unwrap()).unwrap();
+    assert!(failure.contains(error["error"].as_str().unwrap()) && error["exit"] == 1, "{error} {failure}");
+    assert_eq!(serde_json::from_slice::<Value>(&std::fs::read(&file).unwrap()).unwrap(), report);
 }
 
 #[tokio::test]

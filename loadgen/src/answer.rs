@@ -102,17 +102,22 @@ pub(crate) enum Settlement {
 
 /// Reads the answer of a call that pays or cancels.
 pub(crate) fn settlement(head: Head, body: &[u8]) -> Settlement {
-    let (mut done, mut refund, mut order) = (false, false, None);
-    each_member(body, |name, value| match (name, unquoted(value)) {
+    let (mut state, mut refund, mut order) = (None, false, None);
+    let whole = each_member(body, |name, value| match (name, unquoted(value)) {
         (b"orderId", _) => order = decimal_string(value),
-        (b"state", Some(state)) => done = matches!(state, b"CONFIRMED" | b"CANCELLED"),
+        (b"state", Some(word)) => state = Some(word),
         (b"paymentStatus" | b"status", Some(status)) => refund |= status == b"REFUND_PENDING",
         _ => {}
     });
+    let state = state.filter(|_| whole);
     match head.status {
         _ if refund => Settlement::Refund,
-        200 if done => Settlement::Done(order),
-        408 | 425 | 429 | 500..=599 => Settlement::Later(head.retry_after_ms),
+        200 if matches!(state, Some(b"CONFIRMED" | b"CANCELLED")) => Settlement::Done(order),
+        // The server's own word for "not final", whatever else it says.
+        _ if head.retry_after_ms.is_some() => Settlement::Later(head.retry_after_ms),
+        // It was done, perhaps: a 200 that does not say what, or a gateway that does not know. Neither is a "no".
+        200 if state.is_none() => Settlement::Later(None),
+        500..=599 => Settlement::Later(None),
         _ => Settlement::Refused,
     }
 }
@@ -255,16 +260,32 @@ mod tests {
 
     #[test]
     fn settlements_are_read() {
-        let read = |status, body: &str| {
-            settlement(Head { status, retry_after_ms: Some(9), ..Head::default() }, body.as_bytes())
+        let answered = |status, retry_after_ms, body: &str| {
+            settlement(Head { status, retry_after_ms, ..Head::default() }, body.as_bytes())
         };
+        let read = |status, body: &str| answered(status, None, body);
         let paid = read(200, r#"{"success":true,"orderId":"7","state":"CONFIRMED","amount":4900}"#);
         assert_eq!(paid, Settlement::Done(Some(7)));
         assert_eq!(read(200, r#"{"state":"CANCELLED"}"#), Settlement::Done(None));
         assert_eq!(read(409, r#"{"status":409,"paymentStatus":"REFUND_PENDING"}"#), Settlement::Refund);
         assert_eq!(read(409, r#"{"status":409,"error":"ORDER_CANCELLED"}"#), Settlement::Refused);
-        assert_eq!(read(200, "{}"), Settlement::Refused);
-        assert_eq!(read(503, r#"{"error":"ORDER_PENDING"}"#), Settlement::Later(Some(9)));
+        assert_eq!(read(200, r#"{"state":"EXPIRED"}"#), Settlement::Refused);
+
+        // Not final: the server says so with whatever status, and without its word a status is no promise to say more later.
+        for (status, code) in
+            [(408, "REQUEST_TIMEOUT"), (409, "REQUEST_IN_PROGRESS"), (429, "?"), (503, "ORDER_PENDING")]
+        {
+            let body = format!(r#"{{"status":{status},"error":"{code}"}}"#);
+            assert_eq!(answered(status, Some(9), &body), Settlement::Later(Some(9)), "{body}");
+        }
+        for status in [408, 425, 429] {
+            assert_eq!(read(status, "{}"), Settlement::Refused, "{status}");
+        }
+        // Perhaps done: nobody may call that refused.
+        for unreadable in ["", "{}", "null", "<html>", r#"{"orderId":"7","state":"CONFIRMED""#, r#"{"state":1}"#] {
+            assert_eq!(read(200, unreadable), Settlement::Later(None), "{unreadable}");
+        }
+        assert_eq!(read(502, "<html>"), Settlement::Later(None));
     }
 
     #[test]

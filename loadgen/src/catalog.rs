@@ -54,7 +54,7 @@ pub async fn fetch_catalog(target: &Target, timeout: Duration) -> Result<Vec<Sku
     let name = || format!("http://{}{}", target.authority, target.prefix);
     let lost = |what: &str| LoadError::Catalog(format!("GET {}/api/v1/flash/skus: {what}", name()));
     let deadline = Instant::now() + timeout;
-    let mut connection = Connection::open(target.address, timeout)
+    let (mut connection, _) = Connection::open_first(&target.addresses, timeout)
         .await
         .map_err(|source| LoadError::Unreachable { target: name(), source })?;
     let request = format!(

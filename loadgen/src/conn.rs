@@ -7,6 +7,7 @@
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -59,8 +60,23 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
-    /// Connects within `timeout`.
-    pub(crate) async fn open(address: std::net::SocketAddr, timeout: Duration) -> io::Result<Self> {
+    /// Connects to the first of the addresses that accepts, each within `timeout`: a name such as `localhost` has several, and a
+    /// server need not listen on all of them. The error names every one.
+    pub(crate) async fn open_first(addresses: &[SocketAddr], timeout: Duration) -> io::Result<(Self, SocketAddr)> {
+        let (mut kind, mut tried) = (io::ErrorKind::AddrNotAvailable, Vec::new());
+        for address in addresses {
+            match Self::open(*address, timeout).await {
+                Ok(connection) => return Ok((connection, *address)),
+                Err(error) => {
+                    kind = error.kind();
+                    tried.push(format!("{address}: {error}"));
+                }
+            }
+        }
+        Err(io::Error::new(kind, tried.join("; ")))
+    }
+
+    async fn open(address: SocketAddr, timeout: Duration) -> io::Result<Self> {
         let stream = tokio::time::timeout(timeout, TcpStream::connect(address))
             .await
             .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
@@ -158,5 +174,28 @@ impl Connection {
             self.timer.as_mut().reset(deadline);
         }
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(3);
+
+    #[tokio::test]
+    async fn the_first_address_that_accepts_is_taken() {
+        // Bound and not listening: it refuses, and nobody else can have its port meanwhile.
+        let closed = tokio::net::TcpSocket::new_v4().unwrap();
+        closed.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (closed_at, open_at) = (closed.local_addr().unwrap(), open.local_addr().unwrap());
+        let (_, address) = Connection::open_first(&[closed_at, open_at], PATIENCE).await.unwrap();
+        assert_eq!(address, open_at);
+
+        let error = Connection::open_first(&[closed_at, closed_at], PATIENCE).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        let text = error.to_string();
+        assert_eq!(text.matches(&closed_at.to_string()).count(), 2, "{text}");
     }
 }

@@ -25,6 +25,7 @@ mod identity;
 mod line;
 mod moments;
 mod open;
+mod people;
 mod plan;
 mod report;
 mod request;

@@ -38,17 +38,18 @@ impl Line {
             return true;
         }
         let shared = &self.worker.shared;
-        let opened = Connection::open(shared.target.address, shared.plan.request_timeout()).await;
-        let connections = &mut self.worker.tally.borrow_mut().connections;
+        let opened = Connection::open_first(&shared.target.addresses, shared.plan.request_timeout()).await;
+        let mut tally = self.worker.tally.borrow_mut();
         match opened {
-            Ok(connection) => {
+            Ok((connection, _)) => {
                 self.connection = Some(connection);
                 self.failures = 0;
-                connections.opened += 1;
+                tally.connections.opened += 1;
                 true
             }
-            Err(_) => {
-                connections.failed += 1;
+            Err(error) => {
+                tally.connections.failed += 1;
+                tally.connect_error = Some(error);
                 self.failures = self.failures.saturating_add(1);
                 false
             }

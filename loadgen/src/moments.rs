@@ -3,7 +3,7 @@
 //! Owns the timeline's books of one thread: plain counters in buckets of the shared histogram. Bounded: a longer run gets
 //! longer slices.
 
-use flash_core::stats::{BUCKETS, bucket_of, highest_us};
+use flash_core::stats::{BUCKETS, bucket_of, highest_up_to_us};
 
 use crate::code::Class;
 use crate::report::{Moment, Spread};
@@ -131,7 +131,7 @@ impl Buckets {
                 seen += u64::from(*n);
                 seen >= rank
             });
-            reached.map_or(0, |bucket| highest_us(bucket).min(self.max_us))
+            reached.map_or(0, |bucket| highest_up_to_us(bucket, self.max_us))
         };
         Spread { count, p50_us: at(50), p95_us: at(95), p99_us: at(99), max_us: self.max_us }
     }
@@ -157,6 +157,19 @@ mod tests {
         assert_eq!((line[0].win_latency.count, line[0].win_latency.p50_us, line[0].latency.max_us), (1, 5_000, 5_000));
         assert!((100..=106).contains(&line[0].latency.p50_us), "{:?}", line[0]);
         assert_eq!((line[2].latency, line[3].at_ms), (Spread::default(), 3_000));
+    }
+
+    #[test]
+    fn what_no_bucket_can_tell_is_as_slow_as_the_slowest() {
+        let mut buckets = Buckets::default();
+        (0..50).for_each(|_| buckets.count(1_000));
+        (0..50).for_each(|n| buckets.count(200_000_000 + n));
+        let spread = buckets.spread();
+        assert_eq!(
+            (spread.count, spread.p95_us, spread.p99_us, spread.max_us),
+            (100, 200_000_049, 200_000_049, 200_000_049)
+        );
+        assert!((1_000..=1_062).contains(&spread.p50_us), "{spread:?}");
     }
 
     #[test]

@@ -150,8 +150,6 @@ impl Report {
         let plan = &shared.plan;
         let arrivals = Arrivals::of(shared, tally);
         let due_us = shared.roster.times_us.get(..usize::try_from(arrivals.due).unwrap_or(0)).unwrap_or(&[]);
-        let users =
-            if shared.roster.users > 0 { tally.served.users.min(shared.roster.users) } else { tally.served.users };
         let refused = tally.doubts.iter().filter(|doubt| doubt.refused.is_some()).count();
         Self {
             version: REPORT_VERSION,
@@ -190,7 +188,7 @@ impl Report {
             slice_ms: tally.moments.slice_ms(),
             timeline: tally.moments.timeline(due_us),
             stock: crate::stock::all(shared),
-            fairness: Fairness::of(plan, &tally.sampler, &tally.told, users),
+            fairness: Fairness::of(plan, &tally.sampler, &tally.told, tally.users()),
             host: Host::default(),
         }
     }

@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_filled_template_is_a_correct_request() {
         let target = Target {
-            address: ([127, 0, 0, 1], 80).into(),
+            addresses: vec![([127, 0, 0, 1], 80).into()],
             authority: "127.0.0.1:80".to_owned(),
             prefix: String::new(),
         };

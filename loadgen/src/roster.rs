@@ -17,8 +17,6 @@ pub(crate) struct Roster {
     people: Vec<u32>,
     /// What a trace says they buy: place in the plan's SKUs; empty where no trace says it.
     skus: Vec<Option<u16>>,
-    /// Different users.
-    pub(crate) users: u64,
 }
 
 impl Roster {
@@ -26,7 +24,6 @@ impl Roster {
     pub(crate) fn of(plan: &Plan, seed: u64) -> Result<Self, LoadError> {
         let Some(open) = &plan.open else { return Ok(Self::default()) };
         let mut roster = Self { times_us: open.schedule.arrivals_us(seed), ..Self::default() };
-        roster.users = roster.times_us.len() as u64;
         if roster.times_us.is_empty() {
             return Err(LoadError::Plan("the schedule has no arrival".to_owned()));
         }
@@ -46,9 +43,13 @@ impl Roster {
                 roster.people.push(person);
                 roster.skus.push(arrival.sku_id.map(|sku_id| place_of(&places, sku_id)).transpose()?);
             }
-            roster.users = u64::from(users);
         }
         Ok(roster)
+    }
+
+    /// Whether the same person may come more than once.
+    pub(crate) fn has_regulars(&self) -> bool {
+        !self.people.is_empty()
     }
 
     /// Who comes at this place, counted from the first user of the run.

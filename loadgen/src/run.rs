@@ -3,13 +3,13 @@
 //! Owns the load threads. A [`Run`] is a handle: [`Run::snapshot`] never waits, [`Run::stop`] asks for an
 //! early end with a valid result, [`Run::join`] waits for the end and merges the books.
 
-use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::LoadError;
+use crate::conn::Connection;
 use crate::plan::Plan;
 use crate::report::{Host, Pacing, Report};
 use crate::shared::{EndReason, Pulse, Shared};
@@ -18,7 +18,7 @@ use crate::tally::{Conflict, Doubt, Ending, Tally, Told};
 use crate::target::Target;
 use crate::worker::run_thread;
 
-/// How long the first connection may take.
+/// How long the first connection may take, at each address.
 const PROBE_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The numbers of a run while it goes on.
@@ -108,12 +108,16 @@ impl Stopper {
     }
 }
 
-/// Checks the plan and the target, then starts the load threads. Blocks for one connect.
+/// Checks the plan and the target, then starts the load threads. Blocks for one connect, so not to be called from async code.
 pub fn start(plan: Plan) -> Result<Run, LoadError> {
     plan.check()?;
-    let target = Target::resolve(&plan.target, plan.allow_remote.as_deref())?;
-    TcpStream::connect_timeout(&target.address, PROBE_TIMEOUT)
+    let mut target = Target::resolve(&plan.target, plan.allow_remote.as_deref())?;
+    let probe = Connection::open_first(&target.addresses, PROBE_TIMEOUT);
+    let (_, address) = stock::runtime()?
+        .block_on(probe)
         .map_err(|source| LoadError::Unreachable { target: plan.target.clone(), source })?;
+    // One address for the whole run: what is measured is one listener.
+    target.addresses = vec![address];
     let prices = if plan.buyers.pay_share > 0.0 { stock::prices(&plan, &target)? } else { Vec::new() };
     // 53 bits: a seed must survive a JSON reader that knows only doubles.
     let seed = plan.seed.unwrap_or_else(|| rand::random::<u64>() >> 11);
@@ -213,7 +217,8 @@ impl Run {
         }
         self.shared.watch_ended.store(true, Relaxed);
         if let Some(watcher) = self.watcher.take() {
-            watcher.join().map_err(|_| LoadError::Internal("the stock's watcher panicked".to_owned()))?;
+            // One that panicked said so itself. Its looks are an addition: they are no reason to lose what buyers were told.
+            let _ = watcher.join();
         }
         let (tally, reason) = merged.ok_or_else(|| LoadError::Internal("no load thread".to_owned()))?;
         let host = std::mem::take(&mut self.host);
@@ -228,5 +233,27 @@ impl Drop for Run {
     fn drop(&mut self) {
         self.shared.stop();
         self.shared.watch_ended.store(true, Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::SkuShare;
+
+    #[test]
+    fn a_run_outlives_its_watcher() {
+        let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let plan = Plan {
+            target: format!("http://{}", silent.local_addr().unwrap()),
+            stages: vec!["100ms:1".parse().unwrap()],
+            skus: vec![SkuShare { sku_id: 1, weight: 1 }],
+            drain_ms: 50,
+            watch_stock: false,
+            ..Plan::default()
+        };
+        let mut run = start(plan).unwrap();
+        run.watcher = Some(std::thread::spawn(|| panic!("the watcher's end, as the test wants it")));
+        assert_eq!(run.join().unwrap().report.ended, EndReason::StagesDone);
     }
 }

@@ -61,13 +61,13 @@ fn look_until_the_end(shared: &Shared, runtime: &tokio::runtime::Runtime) {
     }
 }
 
-/// What the catalogue says about the SKUs of the run.
+/// What the catalogue says about the SKUs of the run. A server may say any number.
 fn point(shared: &Shared, listing: Option<&[SkuOnSale]>) -> StockPoint {
     let at_ms = shared.now_us() / 1_000;
     let Some(listing) = listing else { return StockPoint { at_ms, ..StockPoint::default() } };
     let available: HashMap<u64, Option<u64>> = listing.iter().map(|sku| (sku.sku_id, sku.available)).collect();
     let of_run = || shared.plan.skus.iter().map(|sku| available.get(&sku.sku_id).copied().flatten());
-    let total = of_run().try_fold(0_u64, |sum, units| Some(sum + units?));
+    let total = of_run().try_fold(0_u64, |sum, units| Some(sum.saturating_add(units?)));
     let few = shared.plan.skus.len() <= MAX_STOCK_LINES;
     StockPoint { at_ms, available: total, by_sku: if few { of_run().collect() } else { Vec::new() } }
 }
@@ -95,9 +95,31 @@ pub(crate) fn prices(plan: &Plan, target: &Target) -> Result<Vec<u64>, LoadError
     plan.skus.iter().map(|sku| price(sku.sku_id)).collect()
 }
 
-fn runtime() -> Result<tokio::runtime::Runtime, LoadError> {
+/// A runtime for one connection at a time.
+pub(crate) fn runtime() -> Result<tokio::runtime::Runtime, LoadError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|e| LoadError::Internal(format!("cannot start a runtime: {e}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::stage::SkuShare;
+
+    fn on_sale(sku_id: u64, available: Option<u64>) -> SkuOnSale {
+        SkuOnSale { sku_id, name: String::new(), capacity: None, available, price_minor: None }
+    }
+
+    #[test]
+    fn no_number_is_too_large_to_be_added() {
+        let skus = [1, 2].map(|sku_id| SkuShare { sku_id, weight: 1 }).to_vec();
+        let target = Target::resolve("http://127.0.0.1:9", None).unwrap();
+        let shared = Shared::new(Plan { skus, ..Plan::default() }, target, 7, Vec::new()).unwrap();
+        let seen = point(&shared, Some(&[on_sale(1, Some(u64::MAX)), on_sale(2, Some(5)), on_sale(3, Some(1))]));
+        assert_eq!((seen.available, seen.by_sku), (Some(u64::MAX), vec![Some(u64::MAX), Some(5)]));
+        let silent = point(&shared, Some(&[on_sale(1, Some(3)), on_sale(2, None)]));
+        assert_eq!((silent.available, silent.by_sku), (None, vec![Some(3), None]));
+    }
 }

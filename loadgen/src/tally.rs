@@ -3,12 +3,15 @@
 //! Owns the bookkeeping of a thread; nothing here is shared, so nothing is locked. Tallies of all threads
 //! are merged once, at the end.
 
+use std::io;
+
 use hdrhistogram::Histogram;
 
 use crate::LoadError;
 use crate::code::{Class, Code};
 use crate::fairness::Sampler;
 use crate::moments::Moments;
+use crate::people::People;
 use crate::report::Behaviour;
 
 /// A purchase that was answered 200.
@@ -128,8 +131,8 @@ pub(crate) struct Served {
     pub(crate) arrivals: u64,
     /// All purchases whose first request was sent.
     pub(crate) started: u64,
-    /// Of those, the first ones of their users.
-    pub(crate) users: u64,
+    /// Of those, the first ones of their users; where a trace sends somebody twice, each time counts (see [`Tally::users`]).
+    pub(crate) visitors: u64,
     /// Arrivals that waited for a connection.
     pub(crate) waited: u64,
     pub(crate) longest_wait_us: u64,
@@ -157,6 +160,8 @@ pub(crate) struct Tally {
     pub(crate) final_sold_out: u64,
     pub(crate) replays: Replays,
     pub(crate) connections: Connections,
+    /// Why the last failed connect failed.
+    pub(crate) connect_error: Option<io::Error>,
     /// From the intended start, by class.
     pub(crate) histograms: [Histogram<u64>; 4],
     /// From the first byte of the request, by class.
@@ -164,6 +169,8 @@ pub(crate) struct Tally {
     /// The generator's own lag.
     pub(crate) lag: Histogram<u64>,
     pub(crate) served: Served,
+    /// Whoever came of a trace; empty without one.
+    pub(crate) people: People,
     pub(crate) behaviour: Behaviour,
     pub(crate) moments: Moments,
     pub(crate) sampler: Sampler,
@@ -190,10 +197,12 @@ impl Tally {
             final_sold_out: 0,
             replays: Replays::default(),
             connections: Connections::default(),
+            connect_error: None,
             histograms: four()?,
             service: four()?,
             lag: histogram()?,
             served: Served::default(),
+            people: People::default(),
             behaviour: Behaviour::default(),
             moments: Moments::new(duration_ms),
             sampler: Sampler::new(MAX_RECORDS / threads.max(1)),
@@ -238,6 +247,14 @@ impl Tally {
         self.served.late += u64::from(lag_us > late_from_us);
     }
 
+    /// Different users who asked.
+    pub(crate) fn users(&self) -> u64 {
+        match self.people.count() {
+            0 => self.served.visitors,
+            people => people,
+        }
+    }
+
     /// Attempts counted in one class.
     pub(crate) fn of_class(&self, class: Class) -> u64 {
         Code::all().filter(|code| code.class() == class).map(|code| self.counts[code.index()]).sum()
@@ -259,12 +276,13 @@ impl Tally {
         self.served = Served {
             arrivals: self.served.arrivals + other.served.arrivals,
             started: self.served.started + other.served.started,
-            users: self.served.users + other.served.users,
+            visitors: self.served.visitors + other.served.visitors,
             waited: self.served.waited + other.served.waited,
             longest_wait_us: self.served.longest_wait_us.max(other.served.longest_wait_us),
             late: self.served.late + other.served.late,
             ended_us: self.served.ended_us.max(other.served.ended_us),
         };
+        self.people.merge(&other.people);
         self.requests += other.requests;
         self.final_sold_out += other.final_sold_out;
         self.replays = Replays {
@@ -280,6 +298,7 @@ impl Tally {
             closed_by_server: self.connections.closed_by_server + other.connections.closed_by_server,
             lost: self.connections.lost + other.connections.lost,
         };
+        self.connect_error = self.connect_error.take().or(other.connect_error);
         self.slices.resize(self.slices.len().max(other.slices.len()), Slice::default());
         for (mine, theirs) in self.slices.iter_mut().zip(&other.slices) {
             mine.wins += theirs.wins;

@@ -1,4 +1,4 @@
-//! Where the load goes: URL → socket address, loopback only unless a host is named.
+//! Where the load goes: URL → socket addresses, loopback only unless a host is named.
 //!
 //! Owns the guard that keeps a load test off other people's machines. Never opens a connection.
 
@@ -9,8 +9,8 @@ use crate::LoadError;
 /// A resolved, permitted target.
 #[derive(Debug, Clone)]
 pub struct Target {
-    /// Address that every connection goes to.
-    pub address: SocketAddr,
+    /// Addresses of the host, in the order in which they are tried; never empty. A run keeps to the first that accepts.
+    pub addresses: Vec<SocketAddr>,
     /// `host:port` as it goes into the Host header.
     pub authority: String,
     /// Path prefix of the URL without a trailing slash, often empty.
@@ -18,7 +18,7 @@ pub struct Target {
 }
 
 impl Target {
-    /// Parses and resolves `url`. Every address that is not loopback is refused unless `allow_remote`
+    /// Parses and resolves `url`. A host with an address that is not loopback is refused unless `allow_remote`
     /// spells exactly the URL's host.
     pub fn resolve(url: &str, allow_remote: Option<&str>) -> Result<Self, LoadError> {
         let bad = |why: &str| LoadError::Plan(format!("target {url:?}: {why}"));
@@ -37,11 +37,14 @@ impl Target {
             .to_socket_addrs()
             .map_err(|source| LoadError::Unreachable { target: url.to_owned(), source })?
             .collect();
-        let address = *addresses.first().ok_or_else(|| bad("the host has no address"))?;
-        if !address.ip().to_canonical().is_loopback() && allow_remote != Some(bare) {
+        if addresses.is_empty() {
+            return Err(bad("the host has no address"));
+        }
+        let is_here = addresses.iter().all(|address| address.ip().to_canonical().is_loopback());
+        if !is_here && allow_remote != Some(bare) {
             return Err(LoadError::NotLoopback { host: bare.to_owned() });
         }
-        Ok(Self { address, authority: authority.to_owned(), prefix: path.trim_end_matches('/').to_owned() })
+        Ok(Self { addresses, authority: authority.to_owned(), prefix: path.trim_end_matches('/').to_owned() })
     }
 }
 
@@ -65,8 +68,8 @@ mod tests {
     fn loopback_is_fine() {
         let target = Target::resolve("http://127.0.0.1:8080/base/", None).unwrap();
         assert_eq!((target.authority.as_str(), target.prefix.as_str()), ("127.0.0.1:8080", "/base"));
-        assert!(Target::resolve("http://[::1]:8080", None).unwrap().address.is_ipv6());
-        assert_eq!(Target::resolve("http://127.0.0.1", None).unwrap().address.port(), 80);
+        assert!(Target::resolve("http://[::1]:8080", None).unwrap().addresses[0].is_ipv6());
+        assert_eq!(Target::resolve("http://127.0.0.1", None).unwrap().addresses[0].port(), 80);
     }
 
     #[test]

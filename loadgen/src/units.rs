@@ -2,19 +2,14 @@
 //!
 //! Owns nothing but the spelling: a duration has a unit, a count may have a `k` or an `M`.
 
+use flash_core::settings::unit_ms;
+
 /// Reads `500ms`, `0.5s`, `30s`, `5m`, `1h`; a unit is required, and so are whole milliseconds.
 #[must_use]
 pub fn parse_duration_ms(text: &str) -> Option<u64> {
     let split = text.find(|c: char| !c.is_ascii_digit() && c != '.')?;
     let (digits, unit) = text.split_at(split);
-    let factor_ms = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    whole(digits, factor_ms)
+    whole(digits, unit_ms(unit)?)
 }
 
 /// Reads `500`, `10k`, `2.5k`, `2M`.

@@ -191,7 +191,10 @@ fn begin(worker: &Worker, visit: &mut Visit, sent_us: u64) {
     tally.moments.started(sent_us);
     tally.served.started += 1;
     tally.served.arrivals += u64::from(visit.scheduled);
-    tally.served.users += u64::from(!visit.again);
+    tally.served.visitors += u64::from(!visit.again);
+    if worker.shared.roster.has_regulars() {
+        tally.people.came(visit.purchase.user_id - worker.shared.base);
+    }
     let bot = visit.character.bot;
     tally.behaviour.bots += u64::from(bot && !visit.again);
     tally.behaviour.bot_purchases += u64::from(bot);

@@ -3,16 +3,19 @@
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 
 mod open_loop;
+mod port;
 mod shop;
 
 use std::collections::HashSet;
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use flash_loadgen::{EndReason, Finished, LoadError, Plan, SkuShare, Target, fetch_catalog, start};
+use port::Port;
 use shop::{Act, Shop, response, win};
 
 /// A short run with ten buyers.
-fn plan(address: std::net::SocketAddr, skus: u64) -> Plan {
+fn plan(address: SocketAddr, skus: u64) -> Plan {
     Plan {
         target: format!("http://{address}"),
         stages: vec!["1s:10".parse().unwrap()],
@@ -24,7 +27,7 @@ fn plan(address: std::net::SocketAddr, skus: u64) -> Plan {
     }
 }
 
-fn until_sold_out(address: std::net::SocketAddr, skus: u64) -> Plan {
+fn until_sold_out(address: SocketAddr, skus: u64) -> Plan {
     Plan { sold_out_grace_ms: Some(100), stages: vec!["20s:10".parse().unwrap()], ..plan(address, skus) }
 }
 
@@ -198,11 +201,11 @@ fn slow_answers_are_measured_as_slow() {
 
 #[test]
 fn a_server_that_goes_away_is_counted_and_survived() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    let run = start(plan(address, 1)).unwrap();
+    let port = Port::reserve();
+    let server = port.listen();
+    let run = start(plan(port.address, 1)).unwrap();
     std::thread::sleep(Duration::from_millis(200));
-    drop(listener);
+    drop(server);
     let finished = run.join().unwrap();
     assert!(finished.report.connections.failed > 0, "{:?}", finished.report.connections);
     assert_eq!(finished.report.wins, 0);
@@ -214,8 +217,11 @@ fn a_server_that_goes_away_is_counted_and_survived() {
 fn an_early_stop_and_a_request_limit_give_a_valid_report() {
     let (shop, address) = Shop::open(1, 1_000_000, Shop::sell);
     let run = start(Plan { stages: vec!["60s:10".parse().unwrap()], ..plan(address, 1) }).unwrap();
-    std::thread::sleep(Duration::from_millis(300));
-    assert!(run.snapshot().wins > 0);
+    let began = Instant::now();
+    while run.snapshot().wins == 0 {
+        assert!(began.elapsed() < Duration::from_secs(20), "nobody won anything: {:?}", run.snapshot());
+        std::thread::sleep(Duration::from_millis(10));
+    }
     run.stop();
     let finished = run.join().unwrap();
     check_books(&finished);
@@ -229,8 +235,10 @@ fn an_early_stop_and_a_request_limit_give_a_valid_report() {
 
 #[test]
 fn nobody_there_is_said_at_once() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    assert!(matches!(start(plan(free, 1)), Err(LoadError::Unreachable { .. })));
+    let port = Port::reserve();
+    let error = start(plan(port.address, 1)).unwrap_err();
+    let LoadError::Unreachable { source, .. } = &error else { panic!("{error}") };
+    assert!(source.to_string().starts_with(&format!("{}: ", port.address)), "what was tried is named: {source}");
 }
 
 #[tokio::test]

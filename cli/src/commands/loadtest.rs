@@ -23,7 +23,7 @@ pub(crate) use judging::JudgeBy;
 pub(crate) use origin::{command_line, servers};
 pub(crate) use pace::{Wave, count, milliseconds};
 pub(crate) use result::LoadtestReport;
-pub(crate) use summary::{headline, measured, micros, settled};
+pub(crate) use summary::{headline, measured, micros, rounded, settled};
 pub(crate) use threshold::Checked;
 pub(crate) use watching::watch;
 
@@ -216,7 +216,7 @@ impl Bench {
     }
 }
 
-/// Waits for the drain and judges, or fails if a store is out of reach.
+/// Waits for the drain and judges, or fails if a store is out of reach. Whose stores they are knows the caller, and so what to do.
 pub(crate) async fn judge(
     places: &Places,
     finished: &Finished,
@@ -225,7 +225,7 @@ pub(crate) async fn judge(
     interrupt: &mut Interrupt,
 ) -> Result<Verdict, Failure> {
     let verdict = judge_by_stores(places, finished, patience, terminal, interrupt).await;
-    verdict.map_err(|error| Failure::new(Exit::Unreachable, error).hint("flashctl loadtest --no-verdict measures only"))
+    verdict.map_err(|error| Failure::new(Exit::Unreachable, error))
 }
 
 /// A signal cuts the wait short, unless it was what has ended the run.

@@ -5,7 +5,7 @@ use super::{
     html::{element, escape, paragraph, section, table},
 };
 use crate::{
-    commands::compare::{CompareReport, headline, notes, rows},
+    commands::compare::{CompareReport, headline, notes, quotients, rows},
     exit::Exit,
     plain::utc,
 };
@@ -17,7 +17,7 @@ pub(crate) fn contest_page(report: &CompareReport) -> String {
     let mut main = format!("<p class=\"banner {kept}\"><strong>{}</strong></p>\n", escape(&headline(report)));
     let rows = rows(report);
     let headings: Vec<&str> = rows[0].iter().map(String::as_str).collect();
-    main += &table("×, ÷: against the first naive server", &headings, &rows[1..]);
+    main += &table(quotients(report).unwrap_or("What was measured"), &headings, &rows[1..]);
     let notes: String = notes(report).iter().map(|note| paragraph(note)).collect();
     main += &section("How it was made", &element("div", &notes));
     document(&format!("flashctl compare{began}"), &main)

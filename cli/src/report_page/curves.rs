@@ -1,6 +1,6 @@
 //! Which curves a run has.
 
-use flash_core::stats::Histogram;
+use flash_core::stats::{Histogram, bucket_of, highest_up_to_us};
 use flash_loadgen::{Moment, Pacing, Report, Spread};
 
 use super::axis::{Axis, Scale};
@@ -123,7 +123,10 @@ fn curve(name: &str, class: &'static str, histogram: &Histogram, slowest_us: u64
     let count = histogram.count() as f64;
     let points = (0..=PERCENTILES).map(|step| 10_f64.powf(FINEST * f64::from(step) / f64::from(PERCENTILES)));
     let points = points.filter(|one_in| *one_in <= count);
-    let at = |one_in: f64| histogram.quantile_us(1.0 - 1.0 / one_in).map(|us| us.min(slowest_us).max(1) as f64);
+    let at = |one_in: f64| {
+        let us = histogram.quantile_us(1.0 - 1.0 / one_in)?;
+        Some(highest_up_to_us(bucket_of(us), slowest_us).max(1) as f64)
+    };
     Line { name: name.to_owned(), class, points: points.map(|one_in| (one_in, at(one_in))).collect() }
 }
 

@@ -170,14 +170,19 @@ fn render(value_of: impl Fn(&Setting) -> (String, String)) -> String {
 pub fn parse_duration_ms(text: &str) -> Option<u64> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
-    let factor = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(factor)
+    number.parse::<u64>().ok()?.checked_mul(unit_ms(unit)?)
+}
+
+/// Milliseconds of a unit of time as people write it: the units of every duration in flags and files.
+#[must_use]
+pub fn unit_ms(unit: &str) -> Option<u64> {
+    match unit {
+        "ms" => Some(1),
+        "s" => Some(1_000),
+        "m" => Some(60_000),
+        "h" => Some(3_600_000),
+        _ => None,
+    }
 }
 
 /// The shortest way to say so many milliseconds that [`parse_duration_ms`] reads.

@@ -132,9 +132,18 @@ impl Validity {
         // After an early end the last arrivals had no time to be served.
         if ended != EndReason::Stopped && too_many(arrivals.never_started, arrivals.due) {
             let percent = 100.0 * arrivals.never_started as f64 / arrivals.due as f64;
+            let failed = tally.connections.failed;
+            // Where connects fail, a larger pool would only ask more often.
+            let (why, advice) = match &tally.connect_error {
+                Some(error) => (
+                    format!(", and {failed} connects failed, the last one with `{error}`"),
+                    "look first at why connects fail; otherwise ",
+                ),
+                None => (String::new(), ""),
+            };
             reasons.push(format!(
-                "{percent:.1} % of the buyers never got a connection ({} of {}): latencies do not contain them, so they are \
-                 too low; give the pool more than {} connections, or the run a longer end",
+                "{percent:.1} % of the buyers never got a connection ({} of {}){why}: latencies do not contain them, so they \
+                 are too low; {advice}give the pool more than {} connections, or the run a longer end",
                 arrivals.never_started, arrivals.due, arrivals.connections,
             ));
         }

@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use flash_loadgen::{
-    Buyers, EndReason, Finished, OpenLoop, Pacing, Phase, Plan, Report, Schedule, SkuShare, Trace, start,
+    Buyers, EndReason, Finished, OpenLoop, Pacing, Phase, Plan, Report, Run, Schedule, SkuShare, Trace, start,
 };
 
+use crate::port::Port;
 use crate::shop::{Act, PRICE, Shop, Wish, response};
 
 /// So many arrivals per second for so long; nothing is late on a busy test machine.
@@ -22,6 +23,15 @@ fn open(address: SocketAddr, skus: u64, per_s: f64, duration_ms: u64) -> Plan {
         drain_ms: 30_000,
         seed: Some(11),
         ..Plan::default()
+    }
+}
+
+/// Waits until so many purchases were accepted.
+fn until_won(run: &Run, wins: u64) {
+    let began = Instant::now();
+    while run.snapshot().wins < wins {
+        assert!(began.elapsed() < Duration::from_secs(20), "never {wins} wins: {:?}", run.snapshot());
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -119,8 +129,23 @@ fn buyers_who_were_never_served_make_the_run_invalid() {
     plan.open.as_mut().unwrap().connections = 3;
     let report = run(plan).report;
     assert_eq!((report.arrivals.due, report.arrivals.started, report.arrivals.never_started), (50, 3, 47));
-    assert!(!report.validity.valid && report.validity.reasons[0].contains("never got a connection"));
+    let reason = &report.validity.reasons[0];
+    assert!(reason.contains("never got a connection (47 of 50): "), "no connect failed: {reason}");
     assert_eq!(report.doubts_open, 3);
+}
+
+#[test]
+fn a_server_that_takes_no_connections_is_named_as_the_reason() {
+    let port = Port::reserve();
+    let server = port.listen();
+    let run = start(Plan { drain_ms: 200, ..open(port.address, 1, 100.0, 500) }).unwrap();
+    drop(server);
+    let report = run.join().unwrap().report;
+    let failed = report.connections.failed;
+    assert!(failed > 0 && report.arrivals.never_started > 0 && !report.validity.generator_behind, "{report:?}");
+    let reason = &report.validity.reasons[0];
+    assert!(reason.contains(&format!("{failed} connects failed")) && reason.contains("refused"), "{reason}");
+    assert!(reason.contains("look first at why connects fail"), "{reason}");
 }
 
 #[test]
@@ -280,6 +305,19 @@ fn a_trace_is_played_with_its_people_and_skus() {
 }
 
 #[test]
+fn who_comes_three_times_is_one_user() {
+    let (_, address) = Shop::open(1, 100, Shop::sell);
+    let schedule = Schedule::Trace(Trace::parse("0 7\n10 7\n20 7\n60000 8\n60000 9\n60000 10\n").unwrap());
+    let run = start(Plan { open: Some(OpenLoop { schedule, connections: 4 }), threads: 2, ..open(address, 1, 1.0, 1) });
+    let run = run.unwrap();
+    until_won(&run, 3);
+    run.stop();
+    let report = run.join().unwrap().report;
+    let spread = report.fairness.concentration;
+    assert_eq!((report.arrivals.begun, spread.users, spread.winners, spread.max_per_user), (3, 1, 1, 3));
+}
+
+#[test]
 fn a_seed_brings_the_same_people_with_the_same_wishes() {
     let wishes = || {
         let seen: Arc<Mutex<BTreeSet<(String, String, String)>>> = Arc::default();
@@ -307,9 +345,7 @@ fn a_seed_brings_the_same_people_with_the_same_wishes() {
 fn an_early_end_is_a_valid_partial_report() {
     let (_, address) = Shop::open(1, 1_000_000, Shop::sell);
     let run = start(open(address, 1, 200.0, 60_000)).unwrap();
-    while run.snapshot().wins < 20 {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    until_won(&run, 20);
     let snapshot = run.snapshot();
     assert_eq!((snapshot.planned, snapshot.stage, snapshot.stages), (12_000, 0, 1));
     assert_eq!(run.stage_words(0), "200/s for 1 min");

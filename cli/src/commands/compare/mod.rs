@@ -15,7 +15,10 @@ mod figures;
 mod result;
 mod view;
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::Args;
 use flash_core::{ids::SkuId, limits::HOLD_DEFAULT_MS, sale::Sku};
@@ -24,7 +27,7 @@ use flash_stack::{KafkaChoice, StackOptions};
 
 pub(crate) use contest::Contestant;
 pub(crate) use result::CompareReport;
-pub(crate) use view::{headline, notes, rows, title};
+pub(crate) use view::{headline, notes, quotients, rows, title};
 
 use super::loadtest::{self, Wave, count, milliseconds};
 use crate::{
@@ -62,8 +65,9 @@ const REST: Duration = Duration::from_secs(2);
 /// The naive servers are what one would write first: MySQL alone (read the stock, write one less), the same with the row locked,
 /// and Redis with MySQL before the answer. All run on temporary servers of this machine, one after the other, with the same
 /// generator, connections, buyers and times. Exit code 0 also if a naive server oversells – that is what it is there for; 3 if
-/// flashd breaks a promise. A generator that falls behind its schedule changes no exit code: the table says which turns are
-/// invalid, and `invalid_turns` in JSON counts them.
+/// flashd breaks a promise. If a turn fails, the turns before it are shown, said to be incomplete, and the exit code is the
+/// failure's. A generator that falls behind its schedule changes no exit code: the table says which turns are invalid, and
+/// `invalid_turns` in JSON counts them.
 #[derive(Debug, Args)]
 #[command(before_help = EXAMPLES)]
 pub(crate) struct CompareArgs {
@@ -152,40 +156,70 @@ pub(crate) async fn command(args: CompareArgs, terminal: &Terminal) -> Result<Ex
     let result = all_turns(&mut contest, args.rounds, seed, &mut interrupt).await;
     terminal.talk("stopping what was started …");
     contest.site.stop_telling(|_, _| ()).await;
-    let report = result?;
-    // The answer first, whatever becomes of the files; and the files also if nobody listens any more.
-    let answered = match terminal.output() {
-        Output::Text => terminal.answer(view::text(&report).trim_end()),
-        Output::Json => terminal.answer(&serde_json::to_string(&report).map_err(Failure::from_error)?),
+    let (report, failure) = result?;
+    let answered = answer(&report, terminal);
+    let kept = keep(&report, args.report.as_deref(), args.html.as_deref());
+    let Some(failure) = failure else {
+        kept?;
+        return ended(answered, report.exit());
     };
-    if let Some(file) = &args.report {
-        report.save(file)?;
+    // Told in this order, the failure of the turn is the last word – unless flashd broke its own before that.
+    if let Err(failure) = kept {
+        failure.report(terminal);
     }
-    if let Some(file) = &args.html {
-        let told = |error| anyhow::Error::new(error).context(format!("writing {}", file.display()));
-        std::fs::write(file, report_page::contest_page(&report)).map_err(told)?;
+    if report.exit() == Exit::Found {
+        failure.report(terminal);
+        return ended(answered, Exit::Found);
     }
-    ended(answered, report.exit())
+    Err(failure)
 }
 
+/// The answer, before any file: it is given whatever becomes of them.
+fn answer(report: &CompareReport, terminal: &Terminal) -> Result<(), Failure> {
+    match terminal.output() {
+        Output::Text => terminal.answer(view::text(report).trim_end()),
+        Output::Json => terminal.answer(&serde_json::to_string(report).map_err(Failure::from_error)?),
+    }
+}
+
+/// The files, also if nobody listens to the answer any more.
+fn keep(report: &CompareReport, json: Option<&Path>, html: Option<&Path>) -> Result<(), Failure> {
+    if let Some(file) = json {
+        report.save(file)?;
+    }
+    if let Some(file) = html {
+        let told = |error| anyhow::Error::new(error).context(format!("writing {}", file.display()));
+        std::fs::write(file, report_page::contest_page(report)).map_err(told)?;
+    }
+    Ok(())
+}
+
+/// Plays until all had their turns, the end is asked for, or a turn fails. What was measured before that is worth as much as ever,
+/// so it comes with the failure; only where there is nothing yet, the failure is all there is.
 async fn all_turns(
     contest: &mut Contest,
     rounds: u8,
     seed: u64,
     interrupt: &mut Interrupt,
-) -> Result<CompareReport, Failure> {
+) -> Result<(CompareReport, Option<Failure>), Failure> {
     let mut report = CompareReport::new(contest, seed).await?;
     for round in 0..rounds {
         for contestant in order(seed, round) {
             if is_requested(interrupt, if report.turns.is_empty() { Duration::ZERO } else { REST }).await {
                 report.ended_early = true;
-                return Ok(report);
+                return Ok((report, None));
             }
-            let turn = contest.turn(contestant, round, interrupt).await?;
-            report.add(turn);
+            match contest.turn(contestant, round, interrupt).await {
+                Ok(turn) => report.add(turn),
+                Err(failure) if report.turns.is_empty() => return Err(failure),
+                Err(failure) => {
+                    report.fail(contestant, round + 1, &failure);
+                    return Ok((report, Some(failure)));
+                }
+            }
         }
     }
-    Ok(report)
+    Ok((report, None))
 }
 
 /// The order of a round: chosen by the seed, and moved by one from round to round.

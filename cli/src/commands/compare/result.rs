@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     contest::{Contest, Contestant, Turn},
     figures::Figures,
+    title,
 };
 use crate::{commands::loadtest, exit::Exit, report::Failure, site::config_of, verdict::Places};
 
@@ -31,6 +32,9 @@ pub(crate) struct CompareReport {
     pub(crate) tickets: u64,
     /// It was ended before every server had its turn.
     pub(crate) ended_early: bool,
+    /// Why, if a turn could not be played to its end; `null` if somebody asked for the end, or there was none before its time.
+    #[serde(default)]
+    pub(crate) failure: Option<String>,
     /// Turns whose generator fell behind its own schedule: their speed may not be believed.
     pub(crate) invalid_turns: u64,
     /// On what it ran.
@@ -66,6 +70,7 @@ impl CompareReport {
             seed,
             tickets: u64::from(contest.tickets),
             ended_early: false,
+            failure: None,
             invalid_turns: 0,
             host,
             turns: Vec::new(),
@@ -77,6 +82,12 @@ impl CompareReport {
         self.ended_early |= turn.stopped;
         self.invalid_turns += u64::from(turn.figures.invalid);
         self.turns.push(turn);
+    }
+
+    /// No more turns: this one could not be played to its end.
+    pub(super) fn fail(&mut self, server: Contestant, round: u8, failure: &Failure) {
+        self.ended_early = true;
+        self.failure = Some(format!("round {round}, {}: {}", title(server), failure.reason()));
     }
 
     /// A server's turns.
@@ -133,6 +144,8 @@ impl CompareReport {
     pub(crate) fn exit(&self) -> Exit {
         if self.of_flashd().any(|figures| !figures.broken.is_empty()) {
             Exit::Found
+        } else if self.failure.is_some() {
+            Exit::Failed
         } else if self.ended_early {
             Exit::Interrupted
         } else if self.of_flashd().any(|figures| figures.clean != Some(true)) {

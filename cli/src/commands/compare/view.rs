@@ -2,11 +2,11 @@
 
 use std::fmt::Write as _;
 
-use flash_loadgen::{Latency, Pacing};
+use flash_loadgen::Pacing;
 
 use super::{CompareReport, Contestant, figures::Figures, result::Relative};
 use crate::{
-    commands::loadtest::micros,
+    commands::loadtest::{measured, micros, rounded},
     table::{self, Align, grouped},
 };
 
@@ -47,10 +47,10 @@ const LINES: [(&str, Cell); 14] = [
         figures.sold_out_after_ms.map_or_else(|| "never".to_owned(), |ms| micros(ms * 1_000))
     }),
     ("answers/s", |figures, _| rounded(figures.answers_per_s)),
-    ("win p50", |figures, relative| with(latency(&figures.win, figures.win.p50_us), relative.p50)),
-    ("win p95", |figures, relative| with(latency(&figures.win, figures.win.p95_us), relative.p95)),
-    ("win p99", |figures, relative| with(latency(&figures.win, figures.win.p99_us), relative.p99)),
-    ("sold out p95", |figures, _| latency(&figures.sold_out, figures.sold_out.p95_us)),
+    ("win p50", |figures, relative| with(measured(&figures.win, figures.win.p50_us), relative.p50)),
+    ("win p95", |figures, relative| with(measured(&figures.win, figures.win.p95_us), relative.p95)),
+    ("win p99", |figures, relative| with(measured(&figures.win, figures.win.p99_us), relative.p99)),
+    ("sold out p95", |figures, _| measured(&figures.sold_out, figures.sold_out.p95_us)),
     ("errors", |figures, _| grouped(figures.errors)),
     ("buyers never served", |figures, _| grouped(figures.never_served)),
 ];
@@ -87,17 +87,24 @@ pub(super) fn text(report: &CompareReport) -> String {
     for line in table::lines(&headings, &rows[1..]) {
         _ = writeln!(text, "{line}");
     }
-    _ = writeln!(text, "\n×, ÷: so many times, or so small a part of, what the first naive server has");
+    if let Some(quotients) = quotients(report) {
+        _ = writeln!(text, "\n{quotients}");
+    }
     for line in notes(report) {
         _ = writeln!(text, "{line}");
     }
     text
 }
 
-/// The first line: what it is about, and whether flashd kept its word.
+/// What the signs in the table mean; `None` where there is nothing to compare with.
+pub(crate) fn quotients(report: &CompareReport) -> Option<&'static str> {
+    let first = report.shown(Contestant::Mysql);
+    first.map(|_| "×, ÷: so many times, or so small a part of, what the first naive server has")
+}
+
+/// The first line: what it is about, and whether flashd kept its word. Nothing is said of a server but that it had no turn where it
+/// had none.
 pub(crate) fn headline(report: &CompareReport) -> String {
-    let oversold = |server| report.shown(server).map_or(0, |figures| figures.oversold);
-    let naive = oversold(Contestant::Mysql);
     let turns: Vec<&Figures> = report.of_flashd().collect();
     let flashd = if turns.is_empty() {
         "flashd had no turn".to_owned()
@@ -108,13 +115,24 @@ pub(crate) fn headline(report: &CompareReport) -> String {
     } else {
         "what flashd told could not be judged".to_owned()
     };
-    let tickets = grouped(report.tickets);
+    let naive = match report.shown(Contestant::Mysql) {
+        Some(figures) => {
+            let [more, tickets] = [figures.oversold, report.tickets].map(grouped);
+            format!("the first naive server gave away {more} units more than the {tickets} there were")
+        }
+        None => "the first naive server had no turn".to_owned(),
+    };
+    let played = report.turns.len();
     let invalid = match report.invalid_turns {
         0 => String::new(),
-        turns => format!(" – INVALID in {turns} of {} turns: the generator fell behind", report.turns.len()),
+        turns => format!(" – INVALID in {turns} of {played} turns: the generator fell behind"),
     };
-    let naive = grouped(naive);
-    format!("{flashd}; the first naive server gave away {naive} units more than the {tickets} there were{invalid}")
+    let incomplete = match (report.ended_early, &report.failure) {
+        (false, _) => "",
+        (true, None) => " – INCOMPLETE: ended early",
+        (true, Some(_)) => " – INCOMPLETE: a turn failed",
+    };
+    format!("{flashd}; {naive}{invalid}{incomplete}")
 }
 
 /// Everything that must be known to read the table.
@@ -123,10 +141,13 @@ pub(crate) fn notes(report: &CompareReport) -> Vec<String> {
     if report.ended_early {
         lines.push("ENDED EARLY          not every server had its whole turn".to_owned());
     }
+    // Of a failure that shows what a process said last, the whole goes to stderr.
+    let failure = report.failure.iter().filter_map(|failure| failure.lines().next());
+    lines.extend(failure.map(|failure| format!("FAILED               {failure}")));
     for server in Contestant::ALL {
+        let Some(figures) = report.shown(server) else { continue };
         lines.push(format!("{:<20} {}", title(server), what_it_does(server)));
-        let remarks = report.shown(server).map(|figures| figures.remarks).unwrap_or_default();
-        lines.extend(remarks.into_iter().map(|remark| format!("{:<20} ! {remark}", "")));
+        lines.extend(figures.remarks.into_iter().map(|remark| format!("{:<20} ! {remark}", "")));
     }
     let findings = report
         .turns
@@ -158,21 +179,11 @@ pub(crate) fn notes(report: &CompareReport) -> Vec<String> {
     lines
 }
 
-fn latency(of: &Latency, us: u64) -> String {
-    if of.count == 0 { "–".to_owned() } else { micros(us) }
-}
-
 /// A figure with its quotient.
 fn with(figure: String, quotient: Option<f64>) -> String {
     let Some(quotient) = quotient else { return figure };
     let (sign, times) = if quotient >= 1.0 { ('×', quotient) } else { ('÷', 1.0 / quotient) };
     if times < 9.95 { format!("{figure} {sign}{times:.1}") } else { format!("{figure} {sign}{times:.0}") }
-}
-
-fn rounded(rate: f64) -> String {
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is small and not negative")]
-    let whole = rate.round() as u64;
-    grouped(whole)
 }
 
 #[cfg(test)]

@@ -213,7 +213,8 @@ fn why_ended(reason: EndReason) -> &'static str {
     }
 }
 
-fn rounded(rate: f64) -> String {
+/// A rate in whole numbers.
+pub(crate) fn rounded(rate: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate is small and not negative")]
     let whole = rate.round() as u64;
     grouped(whole)

@@ -46,6 +46,13 @@ pub const fn highest_us(bucket: usize) -> u64 {
     ((within + 1) << shift) - 1
 }
 
+/// The same where the longest duration of all is known: nothing took longer, and it alone bounds the last bucket.
+#[must_use]
+pub const fn highest_up_to_us(bucket: usize, longest_us: u64) -> u64 {
+    let highest = highest_us(bucket);
+    if bucket >= BUCKETS - 1 || highest > longest_us { longest_us } else { highest }
+}
+
 /// How many durations fell into each bucket. In JSON: `{"count": …, "sumUs": …, "buckets": [[bucket, count], …]}` with the
 /// empty ones left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -184,6 +191,13 @@ mod tests {
             lowest = highest + 1;
         }
         assert_eq!((lowest, bucket_of(u64::MAX)), (1 << 27, BUCKETS - 1));
+    }
+
+    #[test]
+    fn nothing_is_longer_than_the_longest() {
+        let told = |us, longest_us| highest_up_to_us(bucket_of(us), longest_us);
+        assert_eq!([told(1_000, 1_010), told(1_000, 5_000)], [1_010, 1_023]);
+        assert_eq!([told(200_000_000, 300_000_000), told(132_000_000, 133_000_000)], [300_000_000, 133_000_000]);
     }
 
     #[test]

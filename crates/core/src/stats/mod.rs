@@ -14,7 +14,7 @@ mod worker;
 
 pub use api::{Api, Connections, EpochView, Lanes, Latency, OutcomeCount, Settling, SkuState, SkuStats, Stops};
 pub use event::{Happening, HappeningKind, Severity};
-pub use histogram::{BUCKETS, Histogram, bucket_of, highest_us};
+pub use histogram::{BUCKETS, Histogram, bucket_of, highest_up_to_us, highest_us};
 pub use stores::{Breaker, KafkaStats, MySqlStats, OperationStats, RedisNode, RedisStats, Stores};
 pub use timings::{Counter, Timings};
 pub use worker::{Audit, AuditFinding, Projector, RebuildView, Sweeper, Worker};

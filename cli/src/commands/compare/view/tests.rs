@@ -1,8 +1,8 @@
-use flash_loadgen::{Host, Report};
+use flash_loadgen::{Host, Latency, Report};
 
 use super::super::contest::Turn;
 use super::*;
-use crate::exit::Exit;
+use crate::{exit::Exit, report::Failure};
 
 fn latency_of(p50_us: u64) -> Latency {
     Latency { count: 1_000, p50_us, p95_us: p50_us * 4, p99_us: p50_us * 5, ..Latency::default() }
@@ -50,6 +50,7 @@ fn report() -> CompareReport {
         seed: 7,
         tickets: 1_000,
         ended_early: false,
+        failure: None,
         invalid_turns: 0,
         host: Host {
             cpu: "A CPU".into(),
@@ -101,6 +102,41 @@ fn a_round_whose_generator_fell_behind_is_not_shown_but_said() {
     assert_eq!(report.exit(), Exit::Ok, "what was told is judged all the same");
     report.turns.remove(1);
     assert!(report.shown(Contestant::Mysql).unwrap().invalid, "no round is valid");
+}
+
+#[test]
+fn nothing_is_said_of_whom_nobody_measured() {
+    let mut report = report();
+    assert!(
+        headline(&report).ends_with("gave away 5,412 units more than the 1,000 there were"),
+        "{}",
+        headline(&report)
+    );
+    report.turns.retain(|turn| turn.server == Contestant::RedisMysql);
+    report.ended_early = true;
+    assert_eq!(headline(&report), "flashd had no turn; the first naive server had no turn – INCOMPLETE: ended early");
+    let text = text(&report);
+    for absent in ["oversold nothing", "gave away", "SELECT stock", "the product", "×"] {
+        assert!(!text.contains(absent), "{absent}: {text}");
+    }
+    assert!(text.contains("Redis + MySQL        naive: DECRBY in Redis") && text.contains("ENDED EARLY"), "{text}");
+}
+
+#[test]
+fn a_turn_that_failed_leaves_those_before_it() {
+    let mut report = report();
+    let last = report.turns.pop().unwrap();
+    let cause = anyhow::anyhow!("connection refused\n    its last words").context("flash-naive did not start");
+    report.fail(last.server, 2, &Failure::from_error(cause));
+    let line = "FAILED               round 2, MySQL: flash-naive did not start: connection refused\n";
+    let text = text(&report);
+    assert!(text.contains(line) && text.contains("2,004") && !text.contains("last words"), "{text}");
+    assert!(text.lines().next().unwrap().ends_with("– INCOMPLETE: a turn failed"), "{text}");
+    let page = crate::report_page::contest_page(&report);
+    assert!(page.contains("INCOMPLETE: a turn failed") && page.contains("flash-naive did not start"), "{page}");
+    assert_eq!(report.exit(), Exit::Failed);
+    report.turns[2].figures.broken = vec!["LOST 1".into()];
+    assert_eq!(report.exit(), Exit::Found, "a finding outranks a failure");
 }
 
 #[test]
