@@ -25,11 +25,14 @@ pub(crate) fn read() -> anyhow::Result<Wish> {
     };
     let flag = |name: &str| matches.get_one::<String>(name).cloned();
     let settings = Settings::layer(flag, |name| std::env::var(name).ok(), file.as_deref())?;
+    let is_checked = matches.get_flag("check-config");
+    if is_checked {
+        Config::read(&settings)?;
+    }
     if matches.get_flag("print-config") {
         return Ok(Wish::Print(settings.render()));
     }
-    if matches.get_flag("check-config") {
-        Config::read(&settings)?;
+    if is_checked {
         return Ok(Wish::Print("the configuration is good\n".to_owned()));
     }
     Ok(Wish::Run(settings))

@@ -22,7 +22,10 @@ pub fn command() -> Command {
         .before_help(EXAMPLES)
         .arg(Arg::new("config").long("config").value_name("FILE").help("Configuration file (TOML)"))
         .arg(switch("print-config", "Print the effective settings and where each came from"))
-        .arg(switch("default-config", "Print the commented default file"))
+        .arg(
+            switch("default-config", "Print the commented default file")
+                .conflicts_with_all(["print-config", "check-config"]),
+        )
         .arg(switch("check-config", "Check the settings and leave"));
     SETTINGS.iter().fold(command, |command, setting| {
         let unset = setting.default.is_empty();

@@ -37,7 +37,8 @@ fn run(config: Config) -> anyhow::Result<()> {
         let role = config.role.as_str();
         let running = flashd::start(config, logs).await?;
         let (api, admin) = (running.addresses.api, running.addresses.admin);
-        tracing::info!(role, ?api, %admin, "listening; GET /readyz on the admin address says when it is ready");
+        let api = api.map(tracing::field::display);
+        tracing::info!(role, api, %admin, "listening; GET /readyz on the admin address says when it is ready");
         tokio::select! { _ = interrupts.recv() => {}, _ = terminations.recv() => {}, () = running.asked_to_exit() => {} }
         tokio::spawn(async move {
             tokio::select! { _ = interrupts.recv() => {}, _ = terminations.recv() => {} }

@@ -62,7 +62,8 @@ pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: St
         settled: true,
         remarks,
         judged: judged.into_iter().collect(),
-        capacity: skus.iter().map(|sku| sku.capacity).sum(),
+        // A server may say any number.
+        capacity: skus.iter().try_fold(0_u64, |sum, sku| Some(sum.saturating_add(sku.capacity?))),
         told: skus.iter().map(|sku| sku.told).sum(),
         skus,
         ..Verdict::default()

@@ -23,9 +23,9 @@ use crate::openapi;
 use bytes::Bytes;
 use flash_core::outcome::Refusal;
 use http_body_util::Full;
-use hyper::body::Incoming;
-use hyper::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
-use hyper::{Method, Request, Response};
+use hyper::body::{Body as _, Incoming};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::{Method, Request, Response, Version};
 use request_id::RequestId;
 use std::time::{Duration, Instant};
 use tracing::Instrument;
@@ -112,9 +112,16 @@ pub(crate) fn route(path: &str) -> Option<(Endpoint, &'static [Method])> {
 /// Answers one request.
 async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, id: &RequestId) -> Answer {
     let started = Instant::now();
-    let (endpoint, answer, took) = dispatch(app, shop, (request, id), started).await;
+    let has_body = !request.body().is_end_stream();
+    let (endpoint, mut answer, took) = dispatch(app, shop, (request, id), started).await;
     let took = took.unwrap_or_else(|| started.elapsed());
-    app.meters.http.answered(endpoint, answer.status().as_u16(), took);
+    let status = answer.status().as_u16();
+    app.meters.http.answered(endpoint, status, took);
+    // What was refused by its head has a body that nobody reads, so the connection ends: a client that does not hear of it would
+    // lose its next request on it.
+    if has_body && (endpoint == Endpoint::Other || matches!(status, 413 | 415 | 417)) {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     answer
 }
 
@@ -125,6 +132,10 @@ async fn dispatch(
     (request, id): (Request<Incoming>, &RequestId),
     started: Instant,
 ) -> (Endpoint, Answer, Option<Duration>) {
+    if lacks_host(&request) {
+        let refusal = Refusal::Validation("Host: must be sent exactly once".to_owned());
+        return (Endpoint::Other, problem::answer(&refusal), None);
+    }
     let Some(route) = Route::of(request.uri().path()) else {
         return (Endpoint::Other, problem::answer(&Refusal::RouteNotFound), None);
     };
@@ -155,6 +166,11 @@ async fn dispatch(
         Route::OpenApi => json(openapi::buyers()),
     };
     (endpoint, answer, None)
+}
+
+/// RFC 9112 section 3.2: without it, or with two, a proxy before us may have understood another request.
+fn lacks_host(request: &Request<Incoming>) -> bool {
+    request.version() == Version::HTTP_11 && request.headers().get_all(HOST).iter().count() != 1
 }
 
 /// A 200 with a JSON body.

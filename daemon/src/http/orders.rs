@@ -4,7 +4,7 @@ use super::{Answer, json, problem};
 use crate::app::{App, Shop};
 use crate::clock::wall_ms;
 use bytes::Bytes;
-use flash_core::ids::{OrderId, UserId, parse_canonical};
+use flash_core::ids::{IdError, OrderId, UserId, parse_canonical};
 use flash_core::outcome::Refusal;
 use flash_core::payment::RefundReason;
 use flash_core::sale::format_price;
@@ -148,6 +148,7 @@ impl PageQuery {
     /// Reads the query as strictly as a body is read: every parameter known, once, and with a value. All values are
     /// digits, so nothing is ever percent-encoded.
     fn parse(query: &str) -> Result<Self, String> {
+        let bounds = || format!("limit: must be 1 to {PAGE_MAX}");
         let (mut user_id, mut limit, mut after) = (None, None, None);
         for pair in query.split('&').filter(|_| !query.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
@@ -157,7 +158,11 @@ impl PageQuery {
                 "after" => &mut after,
                 _ => return Err("query: knows userId, limit and after only".to_owned()),
             };
-            let number = parse_canonical(value).map_err(|error| format!("{name}: {error}"))?;
+            let number = match (name, parse_canonical(value)) {
+                (_, Ok(number)) => number,
+                ("limit", Err(IdError::Range)) => return Err(bounds()),
+                (_, Err(error)) => return Err(format!("{name}: {error}")),
+            };
             if place.replace(number).is_some() {
                 return Err(format!("{name}: was sent more than once"));
             }
@@ -165,7 +170,7 @@ impl PageQuery {
         let limit = limit.map_or(Some(PAGE_DEFAULT), |limit| u32::try_from(limit).ok());
         Ok(Self {
             user_id: UserId::new(user_id.ok_or("userId: is missing")?),
-            limit: limit.filter(|limit| *limit <= PAGE_MAX).ok_or(format!("limit: must be 1 to {PAGE_MAX}"))?,
+            limit: limit.filter(|limit| *limit <= PAGE_MAX).ok_or_else(bounds)?,
             after: after.map(OrderId::new),
         })
     }

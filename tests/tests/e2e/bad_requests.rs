@@ -125,6 +125,13 @@ async fn heads() {
     }
     expect(&daemon, key, 400, false).await;
 
+    let hosts = |lines: &str| {
+        format!("POST {PURCHASE} HTTP/1.1\r\n{lines}Content-Type: application/json\r\n{length}\r\n{BODY}")
+    };
+    for lines in ["", "Host: a\r\nHost: b\r\n", "Host: a\r\nhost: a\r\n"] {
+        expect(&daemon, hosts(lines), 400, true).await;
+    }
+
     let many: String = (0..1000).map(|n| format!("X-{n}: 1\r\n")).collect();
     expect(&daemon, post(&format!("{length}{many}"), BODY), 431, true).await;
     expect(&daemon, head(&format!("X-Long: {}", "x".repeat(64 * 1024))), 431, true).await;
@@ -206,7 +213,12 @@ async fn methods_and_paths() {
         "X-HTTP-Method-Override: POST\r\nX-Method-Override: POST\r\nContent-Type: application/json\r\n";
     let overridden =
         format!("GET {PURCHASE} HTTP/1.1\r\nHost: test\r\n{override_headers}Content-Length: 26\r\n\r\n{BODY}");
-    expect(&daemon, overridden, 405, false).await;
+    // The body is not read, so the connection ends, and the answer says so.
+    for unread in [overridden, post("Content-Length: 26\r\n", BODY).replace("application/json", "text/plain")] {
+        let (answer, _) = send(&daemon, unread.as_bytes()).await;
+        assert!(matches!(answer.status, 405 | 415), "{answer:?}");
+        assert_eq!(answer.header("connection"), Some("close"), "{answer:?}");
+    }
     let (answer, _) = send(&daemon, b"CONNECT example.org:443 HTTP/1.1\r\nHost: test\r\n\r\n").await;
     assert!(matches!(answer.status, 400 | 404 | 405), "{answer:?}");
     for path in [

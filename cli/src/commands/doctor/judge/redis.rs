@@ -65,7 +65,7 @@ fn memory(group: &mut Group, name: &str, info: &ServerInfo) {
             "maxmemory",
             value,
             why,
-            "redis-cli CONFIG SET maxmemory 2gb (about 300 bytes per hold), and the same in redis.conf",
+            "redis-cli CONFIG SET maxmemory 2gb (about 1 kB per hold), and the same in redis.conf",
         );
     }
     let percent = info.used_memory.saturating_mul(100) / info.maxmemory;
