@@ -77,7 +77,7 @@ def main():
     ]:
         if line not in text(path):
             wrong.append(f"{path} does not say `{line.strip()}`, which the admin thread asks for")
-    broken, count = links.broken()
+    broken, count = links.broken(ROOT, links.of_git())
     wrong += broken
     if wrong:
         sys.exit("\n".join(wrong))
