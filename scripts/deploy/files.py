@@ -13,6 +13,26 @@ def text(path):
     return (ROOT / path).read_text()
 
 
+def stats_fields():
+    """The structs of `/stats`: field, as JSON spells it, to its type."""
+    structs = {}
+    for path in (ROOT / "crates/core/src/stats").glob("*.rs"):
+        for name, body in re.findall(r"^pub struct (\w+) \{\n(.*?)^\}", path.read_text(), re.M | re.S):
+            camel = lambda field: re.sub("_(.)", lambda letter: letter[1].upper(), field)
+            structs[name] = {camel(field): kind for field, kind in re.findall(r"^    pub (\w+): (.*),$", body, re.M)}
+    return structs
+
+
+def is_in_stats(path, structs):
+    kind = "Stats"
+    for field in path.split("."):
+        kind = structs.get(kind, {}).get(field)
+        if kind is None:
+            return False
+        kind = re.sub(r"^(?:Option|Vec)<(.*)>$", r"\1", kind)
+    return True
+
+
 def main():
     wrong = []
     alerts = re.findall(r"- alert: (\w+)", text("compose/prometheus/rules/flash.rules.yml"))
@@ -24,6 +44,15 @@ def main():
                 wrong.append(f"no test in which {alert} {case}")
         if f"`{alert}`" not in advice:
             wrong.append(f"docs/operations.md does not say what to do about {alert}")
+    structs, looked_up = stats_fields(), 0
+    for line in advice.splitlines():
+        if line.startswith("| `Flash") and "`/stats`" in line:
+            for path in re.findall(r"`([a-z][A-Za-z.]*)`", line):
+                looked_up += 1
+                if not is_in_stats(path, structs):
+                    wrong.append(f"docs/operations.md looks for {path} in /stats, which has no such field")
+    if not looked_up:
+        wrong.append("docs/operations.md looks for nothing in /stats")
     if len(alerts) != len(set(alerts)) or len(alerts) < 30:
         wrong.append(f"{len(alerts)} alerts")
 
@@ -48,11 +77,11 @@ def main():
     ]:
         if line not in text(path):
             wrong.append(f"{path} does not say `{line.strip()}`, which the admin thread asks for")
-    broken, count = links.broken()
+    broken, count = links.broken(ROOT, links.of_git())
     wrong += broken
     if wrong:
         sys.exit("\n".join(wrong))
-    print(f"ok: {len(alerts)} alerts, each with two tests and advice; nginx has flashd's bounds; {count} links lead somewhere")
+    print(f"ok: {len(alerts)} alerts, each with two tests and advice; /stats has its {looked_up} fields; nginx has flashd's bounds; {count} links lead somewhere")
 
 
 if __name__ == "__main__":

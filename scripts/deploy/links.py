@@ -1,8 +1,10 @@
-"""Links of all documents: every file is there, and every anchor is a heading of the page it names. Nothing is fetched."""
+"""links.py [DIRECTORY] – links of all documents of git, or below a directory: every file is there and inside, and every anchor is a
+heading of the page it names. Nothing is fetched."""
 
 import pathlib
 import re
 import subprocess
+import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 CODE = re.compile(r"^```.*?^```", re.S | re.M)
@@ -28,15 +30,32 @@ def links(page):
     return [link for link in found if not re.match(r"[a-z]+:", link)]
 
 
-def broken():
-    """What is wrong, and how many links there are."""
+def of_git():
     names = subprocess.run(["git", "ls-files", "*.md"], cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return [ROOT / name for name in names.split()]
+
+
+def broken(root, pages):
+    """What is wrong, and how many links there are."""
     wrong, count = [], 0
-    for page in (ROOT / name for name in names.split()):
+    for page in pages:
         for link in links(page):
             count += 1
             path, _, place = link.partition("#")
             to = page.parent / path if path else page
-            if not to.exists() or place and (to.is_dir() or place not in anchors(to)):
-                wrong.append(f"{page.relative_to(ROOT)} links to {link}, which is not there")
+            there = to.exists() and to.resolve().is_relative_to(root)
+            if not there or place and (to.is_dir() or place not in anchors(to)):
+                wrong.append(f"{page.relative_to(root)} links to {link}, which is not there")
     return wrong, count
+
+
+def main():
+    root = pathlib.Path(sys.argv[1]).resolve() if len(sys.argv) > 1 else ROOT
+    wrong, count = broken(root, list(root.rglob("*.md")) if len(sys.argv) > 1 else of_git())
+    if wrong or not count:
+        sys.exit("\n".join(wrong) or f"no document below {root} links to anything")
+    print(f"ok: {count} links lead somewhere")
+
+
+if __name__ == "__main__":
+    main()
