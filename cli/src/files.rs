@@ -34,10 +34,15 @@ pub(crate) fn check_writable(files: &[(&str, Option<&PathBuf>)]) -> Result<(), F
         }
     }
     for (_, path) in given {
+        let is_new = !path.exists();
         let opened = OpenOptions::new().create(true).append(true).open(path);
         opened.map(drop).map_err(|error| {
             Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot write {}", path.display())))
         })?;
+        if is_new {
+            // A run that ends without an answer leaves no empty one behind. Whatever goes wrong here, is said when it is written.
+            let _ = fs::remove_file(path);
+        }
     }
     Ok(())
 }
@@ -71,6 +76,10 @@ mod tests {
             check_writable(&[("--one", Some(&one)), ("--none", None), ("--other", Some(&other))])
         };
         check("a", "b").unwrap();
+        assert!(!dir.join("a").exists(), "nothing is left of the try");
+        fs::write(dir.join("a"), "kept").unwrap();
+        check("a", "b").unwrap();
+        assert_eq!(fs::read_to_string(dir.join("a")).unwrap(), "kept");
         // Before the file is there, and when it is; by a detour; by a link.
         for (one, other) in [("new", "new"), ("a", "sub/../a"), ("new2", "sub/../new2")] {
             let failure = format!("{:?}", check(one, other).unwrap_err());

@@ -27,7 +27,7 @@ pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: St
     let mut findings = Findings::default();
     contradictions(finished, &mut findings);
     let capacities: HashMap<u64, u64> = catalog.iter().filter_map(|sku| Some((sku.sku_id, sku.capacity?))).collect();
-    let peaks = peaks(finished, CLOCK_SKEW_US);
+    let peaks = peaks(finished, CLOCK_SKEW_US, Unclear::Cancelled);
     let balance = |sku_id: u64| {
         let (told, at_once) = peaks.get(&sku_id).copied().unwrap_or_default();
         let capacity = capacities.get(&sku_id).copied();
@@ -72,18 +72,32 @@ pub(crate) fn judge_alone(finished: &Finished, catalog: &[SkuOnSale], remark: St
     verdict
 }
 
-/// Per SKU: units told in all, and the most at one instant. A unit is taken from the answer on, until its buyer asked for the
-/// order to be cancelled or the hold had ended by what the server said – unless it was to be paid, which keeps it for ever.
+/// What a cancellation that was never answered clearly is taken for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Unclear {
+    Cancelled,
+    Refused,
+}
+
+/// Per SKU: units told in all, and the most at one instant. A unit is taken from the answer on, until its buyer asked for a
+/// cancellation that was granted, or the hold had ended by what the server said – unless it was paid, which keeps it for ever.
 ///
 /// The hold counts as ended `skew_us` earlier than the server says.
-fn peaks(finished: &Finished, skew_us: u64) -> BTreeMap<u64, (u64, u64)> {
+fn peaks(finished: &Finished, skew_us: u64, unclear: Unclear) -> BTreeMap<u64, (u64, u64)> {
     let mut ends: HashMap<u64, u64> = HashMap::new();
     let mut paid: HashSet<u64> = HashSet::new();
     for ending in &finished.endings {
-        match ending.told {
-            Some(Ended::Paid(order)) => _ = paid.insert(order),
-            _ if !ending.pays => _ = ends.insert(ending.order_id, ending.asked_us),
-            _ => {}
+        let is_cancelled = match ending.told {
+            Some(Ended::Paid(order)) => {
+                paid.insert(order);
+                false
+            }
+            Some(Ended::Cancelled) => true,
+            Some(Ended::Refund | Ended::Refused) => false,
+            None => !ending.pays && unclear == Unclear::Cancelled,
+        };
+        if is_cancelled {
+            ends.insert(ending.order_id, ending.asked_us);
         }
     }
     // SKU, time, units taken (negative: given back).
@@ -130,24 +144,36 @@ fn doubts(finished: &Finished, capacities: &HashMap<u64, u64>) -> Vec<String> {
     // Such holds count as ended as soon as they are told, so that none is ever seen beside another.
     let is_short = |told: &&Told| held_us(finished, told).is_some_and(|us| us <= CLOCK_SKEW_US);
     let short = finished.told.iter().filter(is_short).count();
+    let beyond = |skew_us, unclear| -> u64 {
+        let too_many =
+            |sku: &u64, at_once: u64| capacities.get(sku).map_or(0, |capacity| at_once.saturating_sub(*capacity));
+        peaks(finished, skew_us, unclear).iter().map(|(sku, (_, at_once))| too_many(sku, *at_once)).sum()
+    };
     if short > 0 {
-        let peaks = peaks(finished, 0);
-        let beyond = peaks
-            .iter()
-            .map(|(sku, (_, at_once))| capacities.get(sku).map_or(0, |capacity| at_once.saturating_sub(*capacity)));
-        let beyond: u64 = beyond.sum();
+        let beyond = beyond(0, Unclear::Cancelled);
         doubts.push(format!(
             "{short} holds were no longer than the {} s by which clocks may differ: whether units were sold twice meanwhile \
              is not judged; if the clocks agree, {beyond} were",
             CLOCK_SKEW_US / 1_000_000
         ));
     }
+    let (least, most) = (beyond(CLOCK_SKEW_US, Unclear::Cancelled), beyond(CLOCK_SKEW_US, Unclear::Refused));
+    if most > least {
+        let unclear = finished.endings.iter().filter(|ending| !ending.pays && ending.told.is_none()).count();
+        doubts.push(format!(
+            "{unclear} cancellations were never answered clearly: if they did not happen, {most} units were sold twice"
+        ));
+    }
     doubts
 }
 
-/// Nobody got a proper answer: then there is nothing that could be judged.
+/// Nobody got a proper answer – "later" is none –: then there is nothing that could be judged.
 pub(super) fn unanswered(finished: &Finished) -> Option<String> {
-    let is_answer = |code: &Code| code.class() != Class::Error;
+    let is_later = |code: &Code| {
+        use Code::{Overloaded, RateLimited, RequestInProgress, SalePaused, StockRecovering};
+        matches!(code, Overloaded | RateLimited | RequestInProgress | SalePaused | StockRecovering)
+    };
+    let is_answer = |code: &Code| code.class() != Class::Error && !is_later(code);
     let count = |code: Code| finished.report.outcomes.get(code.name()).copied().unwrap_or(0);
     let answered: u64 = Code::all().filter(is_answer).map(count).sum();
     (answered == 0 && finished.told.is_empty()).then(|| {

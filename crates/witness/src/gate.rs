@@ -3,7 +3,7 @@
 use crate::WitnessError;
 use redis::AsyncConnectionConfig;
 use redis::aio::MultiplexedConnection;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 /// A live hold.
@@ -36,6 +36,8 @@ pub struct Stock {
     pub seq: u64,
     /// Live holds by order.
     pub holds: BTreeMap<u64, Hold>,
+    /// Orders whose hold will not end when it says – never, or at another time – or has an end and is none.
+    pub misended: BTreeSet<u64>,
     /// Orders whose settlement is under way, and their buyers.
     pub settling: BTreeMap<u64, u64>,
     /// Units per buyer; buyers with none are left out.
@@ -110,8 +112,10 @@ pub async fn versions(urls: &[String]) -> Vec<String> {
     versions
 }
 
-/// Time, stock fields, holds by order, settlements by order, buyers.
-type Hashes = ((u64, u64), HashMap<String, String>, HashMap<u64, String>, HashMap<u64, String>, HashMap<u64, String>);
+/// By order or buyer.
+type Entries = HashMap<u64, String>;
+/// Time, stock fields, holds, their ends, settlements, buyers.
+type Hashes = ((u64, u64), HashMap<String, String>, Entries, Entries, Entries, Entries);
 
 async fn connect(url: &str) -> Result<MultiplexedConnection, redis::RedisError> {
     // All holds of a SKU are one answer. The client's own bound is half a second, which a hundred thousand on a busy machine exceed.
@@ -135,11 +139,12 @@ async fn read_from(
             here => _ = here?,
         }
         // One step, so that counters and hashes are of the same moment.
-        let ((seconds, micros), fields, holds, settling, buyers): Hashes = redis::pipe()
+        let ((seconds, micros), fields, holds, ends, settling, buyers): Hashes = redis::pipe()
             .atomic()
             .cmd("TIME")
             .hgetall(key("stock"))
             .hgetall(key("hold"))
+            .zrange_withscores(key("holds"), 0, -1)
             .hgetall(key("closing"))
             .hgetall(key("buyers"))
             .query_async(connection)
@@ -160,6 +165,7 @@ async fn read_from(
                 sold: number("sold"),
                 closing: number("closing"),
                 seq: fields.get("seq").and_then(|text| text.parse().ok()).unwrap_or(0),
+                misended: misended(&holds, &ends),
                 holds: holds.iter().map(|(order, details)| (*order, hold(details))).collect(),
                 // state:token:seq:at:payment:amount:paid_order:hold details
                 settling: settling.iter().map(|(order, entry)| (*order, hold_user(entry, 8))).collect(),
@@ -179,13 +185,31 @@ fn hold(details: &str) -> Hold {
     Hold { units, user_id, key: fields.nth(4).unwrap_or_default().to_owned() }
 }
 
+/// Whose end in the sorted set is not the one in their details, or missing on either side.
+fn misended(holds: &Entries, ends: &Entries) -> BTreeSet<u64> {
+    let said = |order: &u64| holds.get(order).and_then(|details| details.split(':').nth(6));
+    let orders = holds.keys().chain(ends.keys());
+    orders
+        .filter(|order| said(order).is_none() || said(order) != ends.get(order).map(String::as_str))
+        .copied()
+        .collect()
+}
+
 fn hold_user(entry: &str, at: usize) -> u64 {
     entry.split(':').nth(at).and_then(|text| text.parse().ok()).unwrap_or(0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Hold, hold, hold_user};
+    use super::{Hold, hold, hold_user, misended};
+
+    #[test]
+    fn every_hold_ends_when_it_says() {
+        let hold = |ends: u64| format!("11:22:3:4900:5:1000:{ends}:a:key");
+        let holds = [(1, hold(2000)), (2, hold(2000)), (3, hold(2000))].into();
+        let ends = [(1, "2000".to_owned()), (2, "99999999999999".to_owned()), (4, "2000".to_owned())].into();
+        assert_eq!(misended(&holds, &ends), [2, 3, 4].into());
+    }
 
     #[test]
     fn entries_say_whose_they_are() {

@@ -34,6 +34,8 @@ pub struct ViewOrder {
 /// A row of `payments`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ViewPayment {
+    /// The buyer.
+    pub user_id: u64,
     /// The order that the buyer paid for.
     pub paid_order: u64,
     /// The order it confirmed.
@@ -164,8 +166,8 @@ pub async fn read(pool: &MySqlPool, topic: &str) -> Result<View, WitnessError> {
 
 async fn read_in(connection: &mut MySqlConnection, topic: &str) -> Result<View, WitnessError> {
     let orders = sqlx::query_as::<_, OrderRow>("SELECT * FROM orders").fetch_all(&mut *connection).await?;
-    let sql = "SELECT payment_id, paid_order_id, order_id, amount_minor, CAST(status AS CHAR) FROM payments";
-    let payments: Vec<(String, u64, Option<u64>, u64, String)> =
+    let sql = "SELECT payment_id, user_id, paid_order_id, order_id, amount_minor, CAST(status AS CHAR) FROM payments";
+    let payments: Vec<(String, u64, u64, Option<u64>, u64, String)> =
         sqlx::query_as(sql).fetch_all(&mut *connection).await?;
     let sql = "SELECT order_id, sku_id, CAST(reason AS CHAR), CAST(delta AS SIGNED) FROM inventory_audit";
     let ledger: Vec<(u64, u64, String, i64)> = sqlx::query_as(sql).fetch_all(&mut *connection).await?;
@@ -179,8 +181,8 @@ async fn read_in(connection: &mut MySqlConnection, topic: &str) -> Result<View, 
         orders: orders.into_iter().map(OrderRow::order).collect::<Result<_, _>>()?,
         payments: payments
             .into_iter()
-            .map(|(id, paid_order, order_id, amount_minor, status)| {
-                (id, ViewPayment { paid_order, order_id, amount_minor, status })
+            .map(|(id, user_id, paid_order, order_id, amount_minor, status)| {
+                (id, ViewPayment { user_id, paid_order, order_id, amount_minor, status })
             })
             .collect(),
         ledger: ledger

@@ -24,12 +24,13 @@ const SHARE_FROM: f64 = 0.001;
 const SAME_MEMORY: f64 = 0.05;
 
 /// What is compared. Extremes (p99.9, max) are one or few samples and always noise.
-const COMPARED: [&str; 11] = [
+const COMPARED: [&str; 12] = [
     "win.p50",
     "win.p95",
     "win.p99",
     "sold_out.p50",
     "sold_out.p99",
+    "count.wins",
     "rate.accepted",
     "rate.sold_out",
     "rate.requests",
@@ -51,6 +52,8 @@ pub(crate) struct Comparison {
     pub(crate) figures: Vec<Compared>,
     /// What only the baseline has: always a regression.
     pub(crate) vanished: Vec<Vanished>,
+    /// What else makes the two runs different.
+    pub(crate) remarks: Vec<String>,
 }
 
 /// A figure of the baseline for which nothing happened in this run.
@@ -122,7 +125,9 @@ impl Baseline {
         let metrics: Vec<Metric> = metrics.filter(|metric| metric.is_solid(&self.run)).collect();
         let figures = metrics.iter().filter_map(|metric| compare(metric, &self.run, run, bound_percent)).collect();
         let vanished = metrics.iter().filter_map(|metric| vanished(metric, &self.run, run)).collect();
-        Comparison { baseline_started_at_ms: self.run.started_at_ms, refused, bound_percent, figures, vanished }
+        let remarks = [("the baseline", &self.run), ("this run", run)].into_iter().filter_map(busy).collect();
+        let baseline_started_at_ms = self.run.started_at_ms;
+        Comparison { baseline_started_at_ms, refused, bound_percent, figures, vanished, remarks }
     }
 
     fn why_not(&self, run: &Report, any_host: bool) -> Option<String> {
@@ -162,6 +167,14 @@ pub(crate) fn unusable(run: &Report) -> Option<String> {
         return Some(format!("is invalid: {}", run.validity.reasons.join("; ")));
     }
     (run.ended == EndReason::Stopped).then(|| "was ended early".to_owned())
+}
+
+/// Somebody else was using the machine: that is no noise which the slices could show.
+fn busy((which, run): (&str, &Report)) -> Option<String> {
+    let Host { load_1m, cores, .. } = run.host;
+    (load_1m > cores as f64).then(|| {
+        format!("the machine was busy when {which} began (load {load_1m:.1} on {cores} cores): figures may differ for that alone")
+    })
 }
 
 fn same_machine(a: &Host, b: &Host) -> bool {
@@ -260,6 +273,9 @@ mod tests {
         let vanished: Vec<&str> = comparison.vanished.iter().map(|figure| figure.metric.as_str()).collect();
         assert_eq!(vanished, ["win.p50", "win.p95", "win.p99", "rate.accepted"]);
         assert!(comparison.is_regression());
+        // A tenth of what was sold is a regression too, however fast.
+        let fewer = Report { wins: before.wins / 10, ..before.clone() };
+        assert_eq!(Baseline { run: before.clone() }.compare(&fewer, None, false).worse(), 1);
         // The other way round nothing is worse.
         assert!(!Baseline { run: now }.compare(&before, None, false).is_regression());
     }

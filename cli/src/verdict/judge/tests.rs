@@ -280,7 +280,13 @@ fn money_that_nobody_was_told_of_is_not_forgotten() {
     world.stores.log.refunds.insert("pay-9".into(), late);
     world.finds(Kind::Diverged, 1);
     let mut world = World::honest(1, 10);
-    let row = ViewPayment { paid_order: 100, order_id: None, amount_minor: 100, status: "REFUND_PENDING".into() };
+    let row = ViewPayment {
+        user_id: KEY,
+        paid_order: 100,
+        order_id: None,
+        amount_minor: 100,
+        status: "REFUND_PENDING".into(),
+    };
     world.stores.view.payments.insert("pay-9".into(), row.clone());
     world.finds(Kind::Diverged, 1);
     // A stranger's is not ours to judge.
@@ -381,6 +387,9 @@ fn nothing_was_answered_and_nothing_is_acquitted() {
     let verdict = world.judge();
     assert_eq!((verdict.outcome, verdict.remarks.len()), (Outcome::Open, 1), "{verdict:#?}");
     assert_eq!(judge_alone(&world.run, &[], String::new()).outcome, Outcome::Open);
+    let mut later = world.run.clone();
+    later.report.outcomes = [("RATE_LIMITED".to_owned(), 10), ("OVERLOADED".to_owned(), 10)].into();
+    assert_eq!(judge_alone(&later, &[], String::new()).outcome, Outcome::Open, "later is no answer");
     let unreachable = judge_unreachable(&world.run, &[], "no answer");
     assert_eq!((unreachable.outcome, unreachable.counts[&Kind::Lost]), (Outcome::NotJudged, None));
 }
@@ -404,9 +413,17 @@ fn without_stores_an_oversell_is_still_seen() {
     assert_eq!((broken.outcome, broken.count(Kind::Oversold)), (Outcome::Broken, 1));
     // A unit that came back may be sold again: by a cancellation, or when the hold has ended.
     let mut resold = run.clone();
-    let cancelled = Ending { order_id: 100, key: KEY, pays: false, asked_us: 500, told: None, told_us: 600 };
+    let granted = Some(Ended::Cancelled);
+    let cancelled = Ending { order_id: 100, key: KEY, pays: false, asked_us: 500, told: granted, told_us: 600 };
     resold.endings = vec![cancelled];
     assert_eq!(judge_alone(&resold, &on_sale(Some(2)), String::new()).outcome, Outcome::Clean);
+    // It does not come back if the cancellation was refused; if that is not known, nor is the verdict.
+    resold.endings = vec![Ending { told: Some(Ended::Refused), ..cancelled }];
+    assert_eq!(judge_alone(&resold, &on_sale(Some(2)), String::new()).count(Kind::Oversold), 1);
+    resold.endings = vec![Ending { told: None, ..cancelled }];
+    let unclear = judge_alone(&resold, &on_sale(Some(2)), String::new());
+    assert_eq!((unclear.outcome, unclear.remarks.len()), (Outcome::Open, 2), "{unclear:#?}");
+    assert_eq!(judge_alone(&resold, &on_sale(Some(3)), String::new()).outcome, Outcome::Clean);
     // Nothing ends before it was told: a wish that came first counts from the answer on.
     let mut early = run.clone();
     early.told.push(told(3));

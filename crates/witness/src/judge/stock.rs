@@ -159,6 +159,12 @@ fn in_itself(sku_id: u64, stock: &Stock, findings: &mut Findings) {
     if *held != in_holds {
         stuck(format!("Redis counts {held} units as held, its holds have {in_holds}"));
     }
+    if let Some(first) = stock.misended.first() {
+        let count = stock.misended.len();
+        stuck(format!(
+            "{count} holds will not end when they say, or have an end and are none; the first is of order {first}"
+        ));
+    }
 }
 
 /// Redis counts what the log counts as far as MySQL has applied it, and nothing is on its way. The log and not MySQL: where the

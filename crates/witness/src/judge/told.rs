@@ -105,7 +105,7 @@ fn ends_as(state: State, order_id: u64, told: &str, all: Testimonies<'_>, findin
 }
 
 fn in_words(payment: Option<&ViewPayment>) -> String {
-    let Some(ViewPayment { paid_order, order_id, amount_minor, status }) = payment else {
+    let Some(ViewPayment { paid_order, order_id, amount_minor, status, .. }) = payment else {
         return "MySQL has no payment".to_owned();
     };
     let order = order_id.map_or_else(|| "no order".to_owned(), |order| format!("order {order}"));

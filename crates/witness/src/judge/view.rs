@@ -1,7 +1,7 @@
 //! MySQL is exactly what the log says: orders, payments, ledger.
 
 use super::{Findings, Kind, Terms, Testimonies};
-use crate::log::{LogOrder, State};
+use crate::log::{LogOrder, Payment, State};
 use crate::view::{ViewOrder, ViewPayment};
 use crate::{Log, View};
 use std::collections::{BTreeMap, HashMap};
@@ -73,55 +73,60 @@ fn differently(order_id: u64, order: &LogOrder, row: &ViewOrder) -> String {
     format!("order {order_id} is {log} in the log, {}; {view} in MySQL, {}", order.terms, row.terms)
 }
 
+/// What the log says of a payment.
+struct Fate<'a> {
+    status: &'static str,
+    /// The order it confirmed.
+    order_id: Option<u64>,
+    paid: &'a Payment,
+}
+
 /// Every confirmed order has its one payment, every payment its one fate, and no money is missing.
 fn payments(log: &Log, view: &View, findings: &mut Findings) {
-    let mut expected: BTreeMap<&str, (&'static str, Option<u64>)> = BTreeMap::new();
-    for (payment_id, refund) in &log.refunds {
-        expected.insert(payment_id, ("REFUND_PENDING", None));
-        let row = view.payments.get(payment_id);
-        if row.is_some_and(|row| (row.amount_minor, row.paid_order) != (refund.amount_minor, refund.paid_order)) {
-            let text = format!("the log has {refund}; MySQL has it with another amount or order");
-            findings.add(Kind::Money, refund.paid_order, text);
-        }
+    let mut fates: BTreeMap<&str, Fate<'_>> = BTreeMap::new();
+    for (payment_id, paid) in &log.refunds {
+        fates.insert(payment_id, Fate { status: "REFUND_PENDING", order_id: None, paid });
     }
     for (order_id, order) in &log.orders {
         let Some(paid) = order.paid.as_ref().filter(|_| order.state == State::Confirmed) else { continue };
-        if let Some(other) = expected.insert(&paid.payment_id, ("CAPTURED", Some(*order_id))) {
-            findings.add(
-                Kind::Money,
-                *order_id,
-                format!("payment {} has two fates, {} and CAPTURED", paid.payment_id, other.0),
-            );
+        let fate = Fate { status: "CAPTURED", order_id: Some(*order_id), paid };
+        if let Some(other) = fates.insert(&paid.payment_id, fate) {
+            let text = format!("payment {} has two fates, {} and CAPTURED", paid.payment_id, other.status);
+            findings.add(Kind::Money, *order_id, text);
         }
         let price = u64::from(order.terms.quantity) * order.terms.unit_price_minor;
         if paid.amount_minor != price {
-            findings.add(
-                Kind::Money,
-                *order_id,
-                format!("order {order_id} costs {price}, and {} was paid", paid.amount_minor),
-            );
+            let text = format!("order {order_id} costs {price}, and {} was paid", paid.amount_minor);
+            findings.add(Kind::Money, *order_id, text);
         }
     }
-    for (payment_id, fate) in &expected {
-        let row = view.payments.get(*payment_id).map(|row: &ViewPayment| (row.status.as_str(), row.order_id));
-        let word = |(status, order): (&str, Option<u64>)| {
-            order.map_or_else(|| status.to_owned(), |order| format!("{status} for order {order}"))
-        };
-        let nothing = || "nothing".to_owned();
-        if row != Some(*fate) {
-            let text = format!(
-                "payment {payment_id} is {} in the log, {} in MySQL",
-                word(*fate),
-                row.map_or_else(nothing, word)
-            );
+    for (payment_id, fate) in &fates {
+        if let Some(text) = contradiction(payment_id, fate, view.payments.get(*payment_id), log) {
             // A refund has no order of its own: it is the buyer's who paid for one.
-            let paid_for = log.refunds.get(*payment_id).map(|refund| refund.paid_order);
-            findings.add(Kind::Money, fate.1.or(paid_for), text);
+            findings.add(Kind::Money, fate.order_id.unwrap_or(fate.paid.paid_order), text);
         }
     }
-    for (payment_id, row) in view.payments.iter().filter(|(id, _)| !expected.contains_key(id.as_str())) {
+    for (payment_id, row) in view.payments.iter().filter(|(id, _)| !fates.contains_key(id.as_str())) {
         findings.add(Kind::Money, row.paid_order, format!("payment {payment_id} is in MySQL, but not in the log"));
     }
+}
+
+/// What MySQL has of a payment that the log says otherwise.
+fn contradiction(payment_id: &str, fate: &Fate<'_>, row: Option<&ViewPayment>, log: &Log) -> Option<String> {
+    let word = |status: &str, order: Option<u64>| {
+        order.map_or_else(|| status.to_owned(), |order| format!("{status} for order {order}"))
+    };
+    let (in_log, paid) = (word(fate.status, fate.order_id), fate.paid);
+    let Some(row) = row else { return Some(format!("payment {payment_id} is {in_log} in the log, nothing in MySQL")) };
+    if (row.status.as_str(), row.order_id) != (fate.status, fate.order_id) {
+        let in_view = word(&row.status, row.order_id);
+        return Some(format!("payment {payment_id} is {in_log} in the log, {in_view} in MySQL"));
+    }
+    if (row.amount_minor, row.paid_order) != (paid.amount_minor, paid.paid_order) {
+        return Some(format!("the log has {paid}; MySQL has it with another amount or order"));
+    }
+    let buyer = log.orders.get(&paid.paid_order).map_or(row.user_id, |order| order.terms.user_id);
+    (row.user_id != buyer).then(|| format!("{paid} is of user {buyer}; MySQL has it of user {}", row.user_id))
 }
 
 /// One reservation per order, one end per ended order, and deltas that add up to what the order occupies.

@@ -4,9 +4,14 @@
 //! spike, the tail – it does to both of a pair. A change that is real is much the same in all of them; what differs from pair to
 //! pair is noise: the distance of the quartiles of the ratios `now / before`, as a share of their median.
 //!
+//! Nor is a percentile of few samples better known than they allow: by how much it may be off is read from the distributions, at two
+//! standard errors of its rank on either side (the rank of a quantile q of n samples has the variance q (1 − q) / n). The larger of
+//! the two is what a change has to exceed.
+//!
 //! Only the slices count in which the figure has its subject: wins while there was stock, sold-out answers after it. The first slice
 //! (connections are opened) and the last (it is not whole) never do, nor does one with too few samples.
 
+use flash_core::stats::Histogram;
 use flash_loadgen::{Moment, Report, Spread};
 
 use super::super::metric::{Metric, Unit};
@@ -23,6 +28,31 @@ pub(super) fn percent(metric: &Metric, before: &Report, now: &Report) -> f64 {
     if metric.unit == Unit::Share {
         return 0.0;
     }
+    let name = metric.name();
+    let unsure = [before, now].map(|run| sampling(&name, run));
+    between_slices(metric, before, now).max(unsure[0].hypot(unsure[1]) * 100.0)
+}
+
+/// By which share a percentile may be off because there are only so many samples.
+fn sampling(name: &str, run: &Report) -> f64 {
+    let (class, point) = name.split_once('.').unwrap_or_default();
+    let all = match class {
+        "win" => &run.latency_histograms.wins,
+        "sold_out" => &run.latency_histograms.sold_out,
+        _ => &Histogram::default(),
+    };
+    let quantile = match point {
+        "p50" => 0.5,
+        "p95" => 0.95,
+        _ => 0.99,
+    };
+    let error = 2.0 * (quantile * (1.0 - quantile) / all.count().max(1) as f64).sqrt();
+    let at = |quantile: f64| all.quantile_us(quantile.clamp(0.0, 1.0)).map(|us| us as f64);
+    let width = at(quantile + error).zip(at(quantile - error)).map(|(high, low)| (high - low) / 2.0);
+    width.zip(at(quantile)).map_or(0.0, |(width, us)| width / us.max(1.0))
+}
+
+fn between_slices(metric: &Metric, before: &Report, now: &Report) -> f64 {
     let name = metric.name();
     let of = |slice: &Moment| if metric.unit == Unit::Time { point(&name, slice) } else { count(&name, slice) };
     let ratio = |(old, new): (&Moment, &Moment)| Some(of(new)? / of(old)?);
@@ -45,7 +75,7 @@ fn quartile(sorted: &[f64], number: usize) -> f64 {
 /// The slices of both runs that have the figure's subject.
 fn pairs<'a>(name: &str, before: &'a Report, now: &'a Report) -> impl Iterator<Item = (&'a Moment, &'a Moment)> {
     let sold_out = [before, now].map(|run| run.throughput.sold_out_after_ms.unwrap_or(u64::MAX));
-    let (from_ms, until_ms) = if name.starts_with("win.") || name == "rate.accepted" {
+    let (from_ms, until_ms) = if name.starts_with("win.") || ["rate.accepted", "count.wins"].contains(&name) {
         (0, sold_out[0].min(sold_out[1]))
     } else if name.contains("sold_out") {
         (sold_out[0].max(sold_out[1]), u64::MAX)
@@ -77,7 +107,7 @@ fn point(name: &str, slice: &Moment) -> Option<f64> {
 /// A rate of a slice, as a count: all slices are equally long.
 fn count(name: &str, slice: &Moment) -> Option<f64> {
     let count = match name {
-        "rate.accepted" => slice.wins,
+        "rate.accepted" | "count.wins" => slice.wins,
         "rate.sold_out" => slice.sold_out,
         _ => slice.wins + slice.sold_out + slice.refusals + slice.errors,
     };
@@ -143,7 +173,21 @@ mod tests {
         let before = canonical();
         let now = Report { slice_ms: before.slice_ms * 2, ..before.clone() };
         let p99 = super::super::metric::find("win.p99").unwrap();
-        assert!((percent(&p99, &before, &now) - UNKNOWN_PERCENT).abs() < f64::EPSILON);
-        assert!(percent(&p99, &before, &before).abs() < f64::EPSILON, "a run does not waver against itself");
+        assert!((between_slices(&p99, &before, &now) - UNKNOWN_PERCENT).abs() < f64::EPSILON);
+        assert!(between_slices(&p99, &before, &before).abs() < f64::EPSILON, "a run does not waver against itself");
+    }
+
+    #[test]
+    fn a_percentile_of_few_samples_is_unsure() {
+        let run = |each: u64| {
+            let mut run = Report::default();
+            let counts =
+                (0..flash_core::stats::BUCKETS).map(|bucket| if (60..120).contains(&bucket) { each } else { 0 });
+            run.latency_histograms.wins = Histogram::of(counts, 1);
+            run
+        };
+        let (few, many) = (sampling("win.p95", &run(5)), sampling("win.p95", &run(5_000)));
+        assert!(few > 0.2 && many < 0.05, "{few} {many}");
+        assert!(sampling("win.p95", &Report::default()).abs() < f64::EPSILON);
     }
 }

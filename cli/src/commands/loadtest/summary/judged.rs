@@ -143,14 +143,19 @@ fn write_comparison(text: &mut String, report: &LoadtestReport) -> std::fmt::Res
             Change::Better => "better",
         };
         let [before, now] = &figure.shown;
-        let change = if figure.before == 0.0 { 0.0 } else { (figure.now / figure.before - 1.0) * 100.0 };
+        let change = match figure.before {
+            // Nothing is a hundred times nothing.
+            0.0 => "–".to_owned(),
+            before => format!("{:+.1}%", (figure.now / before - 1.0) * 100.0),
+        };
         let noise = figure.noise_percent;
-        let line = format!("  {:<16} {before:>12} {now:>12} {change:>+8.1}% {noise:>7.1}% {mark}", figure.metric);
+        let line = format!("  {:<16} {before:>12} {now:>12} {change:>9} {noise:>7.1}% {mark}", figure.metric);
         writeln!(text, "{}", line.trim_end())?;
     }
     let vanished =
         |gone: &Vanished| format!("  {:<16} {:>12} {:>12} {:>9} {:>8} WORSE", gone.metric, gone.shown, "–", "–", "–");
-    comparison.vanished.iter().try_for_each(|gone| writeln!(text, "{}", vanished(gone)))
+    comparison.vanished.iter().try_for_each(|gone| writeln!(text, "{}", vanished(gone)))?;
+    comparison.remarks.iter().try_for_each(|remark| writeln!(text, "  note: {remark}"))
 }
 
 #[cfg(test)]

@@ -137,6 +137,7 @@ impl World {
             if let Some(paid) = &order.paid {
                 stock.sold += 1;
                 let payment = ViewPayment {
+                    user_id: order.terms.user_id,
                     paid_order: paid.paid_order,
                     order_id: Some(*id),
                     amount_minor: paid.amount_minor,
@@ -147,7 +148,9 @@ impl World {
         }
         for (payment_id, refund) in &log.refunds {
             let (paid_order, amount_minor) = (refund.paid_order, refund.amount_minor);
-            let row = ViewPayment { paid_order, order_id: None, amount_minor, status: "REFUND_PENDING".into() };
+            let user_id = log.orders.get(&paid_order).map_or(0, |order| order.terms.user_id);
+            let row =
+                ViewPayment { user_id, paid_order, order_id: None, amount_minor, status: "REFUND_PENDING".into() };
             view.payments.insert(payment_id.clone(), row);
         }
         self.gate.stocks.insert(SKU, stock);

@@ -85,11 +85,12 @@ fn a_unit_that_never_comes_back() {
 
 #[test]
 fn redis_that_counts_differently() {
-    let lies: [fn(&mut Stock); 7] = [
+    let lies: [fn(&mut Stock); 8] = [
         |stock| stock.available += 1,
         |stock| stock.sold -= 1,
         |stock| stock.held += 1,
         |stock| _ = stock.settling.insert(3, 3),
+        |stock| _ = stock.misended.insert(1),
         |stock| _ = stock.holds.insert(3, Hold { units: 0, user_id: 3, key: "k3".into() }),
         |stock| _ = stock.buyers.insert(3, 1),
         |stock| stock.epoch = "closed:3".into(),

@@ -34,6 +34,17 @@ fn a_refund_that_mysql_does_not_have_belongs_to_the_order_that_was_paid_for() {
 }
 
 #[test]
+fn a_payment_that_mysql_has_of_another_amount_or_buyer() {
+    let tamper: [fn(&mut ViewPayment); 3] =
+        [|row| row.amount_minor = 1, |row| row.user_id = 1_000, |row| row.paid_order = 77];
+    for tamper in tamper {
+        let mut world = honest();
+        tamper(world.view.payments.values_mut().next().unwrap());
+        world.is_caught(Kind::Money);
+    }
+}
+
+#[test]
 fn two_orders_for_one_key() {
     let mut world = honest();
     world.log.orders.get_mut(&3).unwrap().terms.user_id = 1;
