@@ -71,7 +71,7 @@ def refusals(port, api_port):
     demand(status == 431, f"a head of 17,000 bytes: {status}")
     status, _, _ = ask(port, "GET", "/health", headers={"x-long": "x" * 15_000})
     demand(status == 200, f"a head of 15,000 bytes: {status}")
-    for path in ["/metrics", "/stats", "/livez", "/readyz", "/admin", "/stub_status", "/", "/api/v1/flash/../../../metrics"]:
+    for path in ["/metrics", "/stats", "/livez", "/readyz", "/admin", "/stub_status", "/", "/api/v1/flash", "/api/v1/flash/../../../metrics"]:
         status, _, text = ask(port, "GET", path)
         demand((status, json.loads(text)["error"]) == (404, "NOT_FOUND"), f"{path}: {status} {text}")
     _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "from-the-client.1"})
