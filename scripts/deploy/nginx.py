@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -57,13 +58,60 @@ def ask(port, method, path, body=None, headers=None):
     return answer.status, answer.headers, text
 
 
+def send(port, head):
+    """`(status, headers, text)` of a request that no library would send."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n")
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.headers, answer.read().decode()
+
+
+def is_problem(what, answer, status, code):
+    """The answer is nginx's own, and in the words of flashd."""
+    told, headers, text = answer
+    demand((told, headers["content-type"]) == (status, "application/problem+json"), f"{what}: {told} {dict(headers)} {text}")
+    problem = json.loads(text)
+    demand((problem["status"], problem["error"], problem["success"]) == (status, code, False), f"{what}: {text}")
+    demand(problem["message"] and problem["type"] == f"urn:flash-sale:problem:{code.lower()}", f"{what}: {text}")
+    demand(headers["cache-control"] == "no-store" and headers.get_all("x-request-id"), f"{what}: {dict(headers)}")
+
+
+def broken(port):
+    """What is no HTTP has the statuses that flashd gives it."""
+    is_problem("TRACE", send(port, "TRACE /health HTTP/1.1\r\nHost: x"), 405, "METHOD_NOT_ALLOWED")
+    for head in [
+        "NONSENSE",
+        "GET /health HTTP/9.9\r\nHost: x",
+        "GET /health HTTP/1.1",
+        "GET /health HTTP/1.1\r\nHost: x\r\na b: c",
+        "POST /api/v1/flash/purchase HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip",
+        "POST /api/v1/flash/purchase HTTP/1.1\r\nHost: x\r\nContent-Length: many",
+    ]:
+        is_problem(head, send(port, head), 400, "VALIDATION_ERROR")
+    status, _, text = send(port, f"GET /{'a' * 17_000} HTTP/1.1\r\nHost: x")
+    demand((status, text) == (431, ""), f"a path of 17,000 bytes: {status} {text}")
+
+
+def nobody_answers(site):
+    """With no daemon at all, who asks hears that nothing was decided, and who sent something that nobody knows."""
+    conf, port, _ = configure(site, [free_port(), free_port()])
+    start(site, conf, port)
+    for path in ["/health", "/api/v1/flash/skus"]:
+        answer = ask(port, "GET", path)
+        is_problem(f"GET {path} of nobody", answer, 503, "OVERLOADED")
+        demand(answer[1]["retry-after"] == "1", f"GET {path} of nobody: {dict(answer[1])}")
+    is_problem("a purchase of nobody", ask(port, "POST", "/api/v1/flash/purchase", "{}"), 503, "OUTCOME_UNKNOWN")
+    print("ok: without a daemon a GET hears OVERLOADED, a POST OUTCOME_UNKNOWN")
+
+
 def refusals(port, api_port):
     """What nginx refuses by itself looks like flashd's refusals, and nothing private has a way through."""
     purchase = "/api/v1/flash/purchase"
     json_type = {"content-type": "application/json"}
-    status, headers, text = ask(port, "POST", purchase, "{" + " " * 5000 + "}", json_type)
-    demand((status, json.loads(text)["error"]) == (413, "PAYLOAD_TOO_LARGE"), f"a body of 5,000 bytes: {status} {text}")
-    demand(headers["content-type"] == "application/problem+json", f"a 413 is {headers['content-type']}")
+    too_large = ask(port, "POST", purchase, "{" + " " * 5000 + "}", json_type)
+    is_problem("a body of 5,000 bytes", too_large, 413, "PAYLOAD_TOO_LARGE")
+    broken(port)
     # 4 KiB exactly pass nginx; flashd reads them too and finds no purchase.
     status, _, text = ask(port, "POST", purchase, "{" + " " * 4094 + "}", json_type)
     demand((status, json.loads(text)["error"]) == (400, "VALIDATION_ERROR"), f"a body of 4,096 bytes: {status} {text}")
@@ -72,8 +120,7 @@ def refusals(port, api_port):
     status, _, _ = ask(port, "GET", "/health", headers={"x-long": "x" * 15_000})
     demand(status == 200, f"a head of 15,000 bytes: {status}")
     for path in ["/metrics", "/stats", "/livez", "/readyz", "/admin", "/stub_status", "/", "/api/v1/flash", "/api/v1/flash/../../../metrics"]:
-        status, _, text = ask(port, "GET", path)
-        demand((status, json.loads(text)["error"]) == (404, "NOT_FOUND"), f"{path}: {status} {text}")
+        is_problem(path, ask(port, "GET", path), 404, "NOT_FOUND")
     _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "from-the-client.1"})
     demand(headers.get_all("x-request-id") == ["from-the-client.1"], f"the client's request id came back as {headers.get_all('x-request-id')}")
     _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "bad id\t<>"})
@@ -100,8 +147,8 @@ def limits(site, api_ports):
     demand(passed <= 1000 * 6 + 2000, f"{passed:,} requests of one address passed in 4 s")
     demand(refused > 0, f"a flood of {total:,} requests was not limited")
     status, headers, text = flooded(port)
-    demand((status, headers["retry-after"]) == (429, "1"), f"a limited request: {status} {dict(headers)}")
-    demand(json.loads(text)["error"] == "RATE_LIMIT_EXCEEDED", text)
+    is_problem("a limited request", (status, headers, text), 429, "RATE_LIMIT_EXCEEDED")
+    demand(headers["retry-after"] == "1", f"a limited request: {dict(headers)}")
     print(f"ok: limits: {len(crowd.orders):,} purchases of one address passed; of a flood of {total:,} only {passed:,}")
 
 
@@ -247,6 +294,7 @@ def main():
         lines = [json.loads(line) for line in (conf / "access.log").read_text().splitlines()]
         served = {line["daemon"] for line in lines if line["status"] == 200 and "purchase" in line["request"]}
         demand(len(served) >= 2, f"all purchases went to {served}")
+        nobody_answers(site)
         tls(site, ports)
         limits(site, ports)
 
