@@ -189,23 +189,32 @@ def tls(site, api_ports):
     plain = re.search(r"    server \{\n        listen 127\.0\.0\.1:\d+ backlog.*?\n    \}\n", main, re.S)[0]
     secure = free_port()
     example = older_http2((conf / "tls.conf.example").read_text())
-    example = example.replace("listen 8080", f"listen 127.0.0.1:{port}").replace("listen 8443", f"listen 127.0.0.1:{secure}")
+    secrets = conf / "secrets"
+    secrets.mkdir()
+    for told, ours in [("8080", f"127.0.0.1:{port}"), ("8443", f"127.0.0.1:{secure}")]:
+        example = example.replace(f"listen {told}", f"listen {ours}")
+    example = example.replace(":8443$", f":{secure}$").replace("sale.example", "localhost").replace("/run/secrets", str(secrets))
     (conf / "nginx.conf").write_text(main.replace(plain, example))
-    (conf / "tls").mkdir()
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=localhost", "-keyout", conf / "tls/site.key", "-out", conf / "tls/site.crt"],
+        + ["-subj", "/CN=localhost", "-keyout", secrets / "tls_key", "-out", secrets / "tls_certificate"],
         check=True,
         capture_output=True,
     )
     start(site, conf, port)
-    status, headers, _ = ask(port, "GET", "/api/v1/flash/skus")
-    demand(status == 308 and headers["location"].startswith("https://"), f"plain HTTP: {status}")
+    demand(ask(port, "GET", "/health")[0] == 200, "no health without TLS")
+    status, headers, _ = ask(port, "GET", "/api/v1/flash/skus?a=b", headers={"host": "evil.example"})
+    demand((status, headers["location"]) == (308, f"https://localhost:{secure}/api/v1/flash/skus?a=b"), f"plain HTTP: {status} {dict(headers)}")
+    is_problem("no TLS where it is spoken", ask(secure, "GET", "/health"), 400, "VALIDATION_ERROR")
+    for path in ["/health", "/nowhere"]:
+        command = ["curl", "--silent", "--insecure", "-o", "/dev/null", "--write-out", "%header{strict-transport-security}"]
+        done = subprocess.run([*command, f"https://localhost:{secure}{path}"], capture_output=True, text=True)
+        demand(done.stdout == "max-age=31536000", f"{path}: HSTS is {done.stdout!r}")
     for version, accepted in [("--tls-max 1.1 --tlsv1.0", False), ("--tls-max 1.2 --tlsv1.2", True), ("--tlsv1.3", True)]:
         command = ["curl", "--silent", "--insecure", *version.split(), "-o", "/dev/null", f"https://127.0.0.1:{secure}/api/v1/flash/skus"]
         done = subprocess.run([*command, "--write-out", "%{http_code} HTTP/%{http_version}"], capture_output=True, text=True)
         demand((done.stdout == "200 HTTP/2") == accepted, f"TLS {version}: {done.stdout}")
-    print("ok: the TLS example serves HTTP/2 with TLS 1.2 and 1.3, nothing older, and sends plain requests there")
+    print("ok: the TLS example serves HTTP/2 with TLS 1.2 and 1.3, nothing older, and sends plain requests to its port; HSTS is on problems too")
 
 
 def kill_one(site, daemons, port):
