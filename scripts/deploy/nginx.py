@@ -80,6 +80,9 @@ def is_problem(what, answer, status, code):
 def broken(port):
     """What is no HTTP has the statuses that flashd gives it."""
     is_problem("TRACE", send(port, "TRACE /health HTTP/1.1\r\nHost: x"), 405, "METHOD_NOT_ALLOWED")
+    # Whether it is a method or no HTTP is a matter of nginx's version.
+    connect = send(port, "CONNECT x:80 HTTP/1.1\r\nHost: x")
+    is_problem("CONNECT", connect, connect[0], {400: "VALIDATION_ERROR", 405: "METHOD_NOT_ALLOWED"}.get(connect[0]))
     for head in [
         "NONSENSE",
         "GET /health HTTP/9.9\r\nHost: x",
@@ -136,7 +139,7 @@ def refusals(port, api_port):
     # The API's description comes from the daemon, whatever the daemon says.
     through, direct = (ask(one, "GET", "/openapi.json") for one in (port, api_port))
     demand((through[0], through[2]) == (direct[0], direct[2]), f"/openapi.json: {through[0]} through nginx, {direct[0]} without")
-    print("ok: bounds equal flashd's, refusals look like flashd's, nothing private has a way through, ids are kept")
+    print("ok: what passes is not too large for flashd, refusals look like flashd's, nothing private has a way through, ids are kept")
 
 
 def limits(site, api_ports):
