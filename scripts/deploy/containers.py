@@ -36,6 +36,12 @@ def environment(service):
     return told if isinstance(told, dict) else dict(entry.split("=", 1) for entry in told)
 
 
+def has_no_way_out(name, service, networks):
+    """Only what publishes a port is in a network with a way out: without one the engine publishes nothing."""
+    outward = {network for network in service.get("networks") or {"default"} if not networks[network].get("internal")}
+    demand(bool(outward) == bool(service.get("ports")), f"{name} publishes {service.get('ports')} and has a way out through {outward}")
+
+
 def service_is_safe(name, service):
     demand(service.get("read_only"), f"{name} can write to its file system")
     demand(service.get("cap_drop") == ["ALL"], f"{name} keeps capabilities")
@@ -79,14 +85,20 @@ def main():
             services = model["services"]
             for name, service in services.items():
                 service_is_safe(name, service)
+                has_no_way_out(name, service, model["networks"])
                 for other in service.get("depends_on") or {}:
                     demand(other in services, f"{name} waits for {other}, which is not there")
             for name, secret in model["secrets"].items():
                 demand((copy / secret["file"]).exists(), f"make-secrets does not make {name}")
             exempt = set(re.findall(r"^(\S+) 1;", (copy / "nginx/exempt.conf").read_text(), re.MULTILINE))
-            tester = services["loadtest"]["networks"]["edge"]["ipv4_address"]
+            tester = services["loadtest"]["networks"]["sale"]["ipv4_address"]
             demand(exempt == {"127.0.0.0/8", "::1/128", f"{tester}/32"}, f"nginx does not limit {exempt}; the load test is {tester}")
+            published = {name for name, service in services.items() if service.get("ports")}
+            demand(published == {"nginx", "prometheus", "grafana", "kafka-ui"}, f"ports are published by {published}")
+            for name in ["api-1", "api-2"]:
+                demand("ipv4_address" in services[name]["networks"]["sale"], f"nginx loses {name} when that is made anew")
             print(f"ok: {' + '.join(files)}: {len(services)} services; none as root, none writes, none is published beyond loopback")
+            print(f"ok: only {', '.join(sorted(published))} have a way out")
         watched = {"targets": False, "targets-cluster": True}
         for folder, whole in watched.items():
             names = set(re.findall(r'"([a-z0-9-]+):\d+"', "".join(path.read_text() for path in (copy / "prometheus" / folder).iterdir())))

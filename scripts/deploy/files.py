@@ -61,7 +61,9 @@ def main():
     value = lambda name: eval(bounds[name])
     for name, directive in [
         ("BODY_MAX_BYTES", f"client_max_body_size {value('BODY_MAX_BYTES') // 1024}k;"),
-        ("HEAD_MAX_BYTES", f"large_client_header_buffers 1 {value('HEAD_MAX_BYTES') // 1024}k;"),
+        # Less the first buffer, and less 1k for what nginx adds.
+        ("HEAD_MAX_BYTES", f"large_client_header_buffers 1 {value('HEAD_MAX_BYTES') // 1024 - 2}k;"),
+        ("HEADERS_MAX", f"HEADERS_MAX, {value('HEADERS_MAX')}, a client has {value('HEADERS_MAX') - 3}"),
         ("HEAD_TIMEOUT_MS", f"client_header_timeout {value('HEAD_TIMEOUT_MS') // 1000}s;"),
         ("BODY_TIMEOUT_MS", f"client_body_timeout {value('BODY_TIMEOUT_MS') // 1000}s;"),
     ]:

@@ -5,6 +5,7 @@ import json
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import time
 
@@ -57,23 +58,80 @@ def ask(port, method, path, body=None, headers=None):
     return answer.status, answer.headers, text
 
 
+def send(port, head):
+    """`(status, headers, text)` of a request that no library would send."""
+    with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
+        connection.sendall(head.encode() + b"\r\n\r\n")
+        answer = http.client.HTTPResponse(connection)
+        answer.begin()
+        return answer.status, answer.headers, answer.read().decode()
+
+
+def is_problem(what, answer, status, code):
+    """The answer is nginx's own, and in the words of flashd."""
+    told, headers, text = answer
+    demand((told, headers["content-type"]) == (status, "application/problem+json"), f"{what}: {told} {dict(headers)} {text}")
+    problem = json.loads(text)
+    demand((problem["status"], problem["error"], problem["success"]) == (status, code, False), f"{what}: {text}")
+    demand(problem["message"] and problem["type"] == f"urn:flash-sale:problem:{code.lower()}", f"{what}: {text}")
+    demand(headers["cache-control"] == "no-store" and headers.get_all("x-request-id"), f"{what}: {dict(headers)}")
+
+
+def broken(port):
+    """What is no HTTP has the statuses that flashd gives it."""
+    is_problem("TRACE", send(port, "TRACE /health HTTP/1.1\r\nHost: x"), 405, "METHOD_NOT_ALLOWED")
+    # Whether it is a method or no HTTP is a matter of nginx's version.
+    connect = send(port, "CONNECT x:80 HTTP/1.1\r\nHost: x")
+    is_problem("CONNECT", connect, connect[0], {400: "VALIDATION_ERROR", 405: "METHOD_NOT_ALLOWED"}.get(connect[0]))
+    for head in [
+        "NONSENSE",
+        "GET /health HTTP/9.9\r\nHost: x",
+        "GET /health HTTP/1.1",
+        "GET /health HTTP/1.1\r\nHost: x\r\na b: c",
+        "POST /api/v1/flash/purchase HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip",
+        "POST /api/v1/flash/purchase HTTP/1.1\r\nHost: x\r\nContent-Length: many",
+    ]:
+        is_problem(head, send(port, head), 400, "VALIDATION_ERROR")
+    status, _, text = send(port, f"GET /{'a' * 17_000} HTTP/1.1\r\nHost: x")
+    demand((status, text) == (431, ""), f"a path of 17,000 bytes: {status} {text}")
+
+
+def heads(port):
+    """Up to 14 KiB pass, in one header or in as many as a client has. Above it nginx refuses; that flashd never does, its log shows."""
+    for size, expected in [(14_000, 200), (17_000, 431)]:
+        status, _, _ = ask(port, "GET", "/health", headers={"x-long": "x" * size})
+        demand(status == expected, f"a header of {size:,} bytes: {status}")
+    for size in range(200, 300):
+        head = "GET /health HTTP/1.1\r\nHost: x" + f"\r\nx: {'x' * size}" * 60
+        status, _, _ = send(port, head)
+        demand(status == 200 or (status == 431 and len(head) > 14_000), f"a head of {len(head):,} bytes: {status}")
+
+
+def nobody_answers(site):
+    """With no daemon at all, who asks hears that nothing was decided, and who sent something that nobody knows."""
+    conf, port, _ = configure(site, [free_port(), free_port()])
+    start(site, conf, port)
+    for path in ["/health", "/api/v1/flash/skus"]:
+        answer = ask(port, "GET", path)
+        is_problem(f"GET {path} of nobody", answer, 503, "OVERLOADED")
+        demand(answer[1]["retry-after"] == "1", f"GET {path} of nobody: {dict(answer[1])}")
+    is_problem("a purchase of nobody", ask(port, "POST", "/api/v1/flash/purchase", "{}"), 503, "OUTCOME_UNKNOWN")
+    print("ok: without a daemon a GET hears OVERLOADED, a POST OUTCOME_UNKNOWN")
+
+
 def refusals(port, api_port):
     """What nginx refuses by itself looks like flashd's refusals, and nothing private has a way through."""
     purchase = "/api/v1/flash/purchase"
     json_type = {"content-type": "application/json"}
-    status, headers, text = ask(port, "POST", purchase, "{" + " " * 5000 + "}", json_type)
-    demand((status, json.loads(text)["error"]) == (413, "PAYLOAD_TOO_LARGE"), f"a body of 5,000 bytes: {status} {text}")
-    demand(headers["content-type"] == "application/problem+json", f"a 413 is {headers['content-type']}")
+    too_large = ask(port, "POST", purchase, "{" + " " * 5000 + "}", json_type)
+    is_problem("a body of 5,000 bytes", too_large, 413, "PAYLOAD_TOO_LARGE")
+    broken(port)
     # 4 KiB exactly pass nginx; flashd reads them too and finds no purchase.
     status, _, text = ask(port, "POST", purchase, "{" + " " * 4094 + "}", json_type)
     demand((status, json.loads(text)["error"]) == (400, "VALIDATION_ERROR"), f"a body of 4,096 bytes: {status} {text}")
-    status, _, _ = ask(port, "GET", "/health", headers={"x-long": "x" * 17_000})
-    demand(status == 431, f"a head of 17,000 bytes: {status}")
-    status, _, _ = ask(port, "GET", "/health", headers={"x-long": "x" * 15_000})
-    demand(status == 200, f"a head of 15,000 bytes: {status}")
-    for path in ["/metrics", "/stats", "/livez", "/readyz", "/admin", "/stub_status", "/", "/api/v1/flash/../../../metrics"]:
-        status, _, text = ask(port, "GET", path)
-        demand((status, json.loads(text)["error"]) == (404, "NOT_FOUND"), f"{path}: {status} {text}")
+    heads(port)
+    for path in ["/metrics", "/stats", "/livez", "/readyz", "/admin", "/stub_status", "/", "/api/v1/flash", "/api/v1/flash/../../../metrics"]:
+        is_problem(path, ask(port, "GET", path), 404, "NOT_FOUND")
     _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "from-the-client.1"})
     demand(headers.get_all("x-request-id") == ["from-the-client.1"], f"the client's request id came back as {headers.get_all('x-request-id')}")
     _, headers, _ = ask(port, "GET", "/health", headers={"x-request-id": "bad id\t<>"})
@@ -81,7 +139,7 @@ def refusals(port, api_port):
     # The API's description comes from the daemon, whatever the daemon says.
     through, direct = (ask(one, "GET", "/openapi.json") for one in (port, api_port))
     demand((through[0], through[2]) == (direct[0], direct[2]), f"/openapi.json: {through[0]} through nginx, {direct[0]} without")
-    print("ok: bounds equal flashd's, refusals look like flashd's, nothing private has a way through, ids are kept")
+    print("ok: what passes is not too large for flashd, refusals look like flashd's, nothing private has a way through, ids are kept")
 
 
 def limits(site, api_ports):
@@ -100,8 +158,8 @@ def limits(site, api_ports):
     demand(passed <= 1000 * 6 + 2000, f"{passed:,} requests of one address passed in 4 s")
     demand(refused > 0, f"a flood of {total:,} requests was not limited")
     status, headers, text = flooded(port)
-    demand((status, headers["retry-after"]) == (429, "1"), f"a limited request: {status} {dict(headers)}")
-    demand(json.loads(text)["error"] == "RATE_LIMIT_EXCEEDED", text)
+    is_problem("a limited request", (status, headers, text), 429, "RATE_LIMIT_EXCEEDED")
+    demand(headers["retry-after"] == "1", f"a limited request: {dict(headers)}")
     print(f"ok: limits: {len(crowd.orders):,} purchases of one address passed; of a flood of {total:,} only {passed:,}")
 
 
@@ -134,23 +192,32 @@ def tls(site, api_ports):
     plain = re.search(r"    server \{\n        listen 127\.0\.0\.1:\d+ backlog.*?\n    \}\n", main, re.S)[0]
     secure = free_port()
     example = older_http2((conf / "tls.conf.example").read_text())
-    example = example.replace("listen 8080", f"listen 127.0.0.1:{port}").replace("listen 8443", f"listen 127.0.0.1:{secure}")
+    secrets = conf / "secrets"
+    secrets.mkdir()
+    for told, ours in [("8080", f"127.0.0.1:{port}"), ("8443", f"127.0.0.1:{secure}")]:
+        example = example.replace(f"listen {told}", f"listen {ours}")
+    example = example.replace(":8443$", f":{secure}$").replace("sale.example", "localhost").replace("/run/secrets", str(secrets))
     (conf / "nginx.conf").write_text(main.replace(plain, example))
-    (conf / "tls").mkdir()
     subprocess.run(
         ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
-        + ["-subj", "/CN=localhost", "-keyout", conf / "tls/site.key", "-out", conf / "tls/site.crt"],
+        + ["-subj", "/CN=localhost", "-keyout", secrets / "tls_key", "-out", secrets / "tls_certificate"],
         check=True,
         capture_output=True,
     )
     start(site, conf, port)
-    status, headers, _ = ask(port, "GET", "/api/v1/flash/skus")
-    demand(status == 308 and headers["location"].startswith("https://"), f"plain HTTP: {status}")
+    demand(ask(port, "GET", "/health")[0] == 200, "no health without TLS")
+    status, headers, _ = ask(port, "GET", "/api/v1/flash/skus?a=b", headers={"host": "evil.example"})
+    demand((status, headers["location"]) == (308, f"https://localhost:{secure}/api/v1/flash/skus?a=b"), f"plain HTTP: {status} {dict(headers)}")
+    is_problem("no TLS where it is spoken", ask(secure, "GET", "/health"), 400, "VALIDATION_ERROR")
+    for path in ["/health", "/nowhere"]:
+        command = ["curl", "--silent", "--insecure", "-o", "/dev/null", "--write-out", "%header{strict-transport-security}"]
+        done = subprocess.run([*command, f"https://localhost:{secure}{path}"], capture_output=True, text=True)
+        demand(done.stdout == "max-age=31536000", f"{path}: HSTS is {done.stdout!r}")
     for version, accepted in [("--tls-max 1.1 --tlsv1.0", False), ("--tls-max 1.2 --tlsv1.2", True), ("--tlsv1.3", True)]:
         command = ["curl", "--silent", "--insecure", *version.split(), "-o", "/dev/null", f"https://127.0.0.1:{secure}/api/v1/flash/skus"]
         done = subprocess.run([*command, "--write-out", "%{http_code} HTTP/%{http_version}"], capture_output=True, text=True)
         demand((done.stdout == "200 HTTP/2") == accepted, f"TLS {version}: {done.stdout}")
-    print("ok: the TLS example serves HTTP/2 with TLS 1.2 and 1.3, nothing older, and sends plain requests there")
+    print("ok: the TLS example serves HTTP/2 with TLS 1.2 and 1.3, nothing older, and sends plain requests to its port; HSTS is on problems too")
 
 
 def kill_one(site, daemons, port):
@@ -245,8 +312,10 @@ def main():
         verdict(site, daemons, port)
         rolling(site, daemons, port)
         lines = [json.loads(line) for line in (conf / "access.log").read_text().splitlines()]
+        demand(not [line for line in lines if line["daemon_status"] == "431"], "nginx let a head pass that flashd does not take")
         served = {line["daemon"] for line in lines if line["status"] == 200 and "purchase" in line["request"]}
         demand(len(served) >= 2, f"all purchases went to {served}")
+        nobody_answers(site)
         tls(site, ports)
         limits(site, ports)
 

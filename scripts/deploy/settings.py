@@ -6,12 +6,14 @@ import re
 import subprocess
 import sys
 import tempfile
+from urllib.parse import unquote
 
 from containers import environment, merged
 from site_of import BINARIES, ROOT, demand
 import yaml
 
-SECRET = "0123456789abcdef0123456789abcdef"
+# With letters that mean something else in an address.
+SECRET = "a%41b/c#d?e@f:g$h&0123456789abcdef"
 
 
 def judge(who, variables, role, directory):
@@ -35,7 +37,9 @@ def judge(who, variables, role, directory):
     demand(SECRET not in shown, f"{who}: --print-config shows a secret")
     if "REDIS_PASSWORD_FILE" in given:
         address = subprocess.run([command[0], "printenv", "REDIS_URL"], env=env, capture_output=True, text=True).stdout
-        demand(f"default:{SECRET}@" in address, f"{who}: the address of Redis lacks its password")
+        password = re.search("//default:([^@/?#]*)@", address)
+        demand(password and unquote(password[1]) == SECRET, f"{who}: the address of Redis lacks its password")
+        demand(password[1] not in shown, f"{who}: --print-config shows the password of Redis")
 
 
 def main():
