@@ -12,6 +12,8 @@ pub(crate) struct Answer {
     pub(crate) code: Code,
     /// For sold out: nothing will come back.
     pub(crate) is_final: bool,
+    /// By its status the same request may be answered otherwise in a moment: 408, 425, 429.
+    pub(crate) may_change: bool,
     /// The order, if the purchase was won.
     pub(crate) order_id: u64,
     /// The reservation, if the purchase was won.
@@ -32,6 +34,7 @@ impl Answer {
         Self {
             code,
             is_final: false,
+            may_change: false,
             order_id: 0,
             expires_at_ms: 0,
             reservation_id: 0,
@@ -84,6 +87,7 @@ impl Answer {
         });
         self.code = Code::of_refusal(status, word);
         self.is_final = is_final;
+        self.may_change = matches!(status, 408 | 425 | 429);
     }
 }
 
