@@ -51,8 +51,8 @@ pub(crate) struct Visit {
 pub(crate) enum Errand {
     /// Make the purchase, or ask again about it.
     Buy(Visit),
-    /// Send a won purchase again: the answer must be the same.
-    Repeat(Visit, Told),
+    /// Send a won purchase again, in this attempt: the answer must be the same.
+    Repeat(Visit, Told, u32),
     /// Pay or cancel.
     Settle(Settling),
 }
@@ -74,7 +74,7 @@ impl Next {
 pub(crate) async fn run(line: &mut Line, errand: Errand) -> Option<Next> {
     match errand {
         Errand::Buy(visit) => buy(line, visit).await,
-        Errand::Repeat(visit, told) => repeat(line, visit, told).await,
+        Errand::Repeat(visit, told, attempt) => repeat(line, visit, told, attempt).await,
         Errand::Settle(settling) => settle::run(line, settling).await,
     }
 }
@@ -262,7 +262,7 @@ fn tell(worker: &Worker, visit: &Visit, answer: Answer) -> Told {
 
 fn after_win(worker: &Worker, visit: Visit, told: Told) -> Option<Next> {
     if visit.character.repeats {
-        return Next::at_once(Errand::Repeat(visit, told));
+        return Next::at_once(Errand::Repeat(visit, told, 1));
     }
     with_order(worker, visit, told)
 }
@@ -317,22 +317,30 @@ fn fresh(worker: &Worker, visit: Visit, after_ms: u64) -> Visit {
     }
 }
 
-/// Repeats a won purchase with its key: the answer must be the same reservation.
-async fn repeat(line: &mut Line, visit: Visit, told: Told) -> Option<Next> {
+/// Repeats a won purchase with its key: the answer must be the same reservation, and until there is a clear one it is asked for
+/// again like any other.
+async fn repeat(line: &mut Line, visit: Visit, told: Told, attempt: u32) -> Option<Next> {
     let worker = Rc::clone(&line.worker);
     let began_us = worker.shared.now_us();
-    if line.connect().await {
-        {
-            let mut tally = worker.tally.borrow_mut();
-            tally.behaviour.duplicates += 1;
-            tally.replays.sent += 1;
-            // Until there is an answer: the run may end before it comes.
-            tally.replays.unclear += 1;
-        }
-        let answer = line.buy(visit.purchase).await;
-        compare(&worker, answer, told);
-    } else {
+    if !line.connect().await {
         note_no_connection(&worker, began_us, began_us);
+        let after_ms = pause_ms(&worker, None, line.failures);
+        return Some(Next { errand: Errand::Repeat(visit, told, attempt), after_ms });
+    }
+    {
+        let mut tally = worker.tally.borrow_mut();
+        tally.behaviour.duplicates += 1;
+        tally.replays.sent += 1;
+        // Until there is an answer: the run may end before it comes.
+        tally.replays.unclear += 1;
+    }
+    let answer = line.buy(visit.purchase).await;
+    let unclear = compare(&worker, answer, told) == Repetition::Unclear;
+    // Where the hold may have ended, asking again brings nothing new.
+    let asks_again = unclear && answer.code != Code::ReservationExpired;
+    if asks_again && attempt < worker.shared.plan.max_attempts && worker.may_settle() {
+        let after_ms = return_after_ms(&worker, answer.retry_after_ms, attempt);
+        return Some(Next { errand: Errand::Repeat(visit, told, attempt + 1), after_ms });
     }
     with_order(&worker, visit, told)
 }
@@ -363,7 +371,7 @@ impl Repetition {
     }
 }
 
-fn compare(worker: &Worker, answer: Answer, told: Told) {
+fn compare(worker: &Worker, answer: Answer, told: Told) -> Repetition {
     let now_ms = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
     let repetition = Repetition::of(&answer, &told, u64::try_from(now_ms).unwrap_or(u64::MAX));
     let mut tally = worker.tally.borrow_mut();
@@ -382,6 +390,7 @@ fn compare(worker: &Worker, answer: Answer, told: Told) {
         }
         Repetition::Unclear => {}
     }
+    repetition
 }
 
 /// The pause before coming back, and whether it is the one that the server asked for.
