@@ -12,6 +12,8 @@ pub(crate) struct Answer {
     pub(crate) code: Code,
     /// For sold out: nothing will come back.
     pub(crate) is_final: bool,
+    /// By its status the same request may be answered otherwise in a moment: 408, 425, 429.
+    pub(crate) may_change: bool,
     /// The order, if the purchase was won.
     pub(crate) order_id: u64,
     /// The reservation, if the purchase was won.
@@ -32,6 +34,7 @@ impl Answer {
         Self {
             code,
             is_final: false,
+            may_change: false,
             order_id: 0,
             expires_at_ms: 0,
             reservation_id: 0,
@@ -84,6 +87,7 @@ impl Answer {
         });
         self.code = Code::of_refusal(status, word);
         self.is_final = is_final;
+        self.may_change = matches!(status, 408 | 425 | 429);
     }
 }
 
@@ -100,23 +104,28 @@ pub(crate) enum Settlement {
     Later(Option<u64>),
 }
 
-/// Reads the answer of a call that pays or cancels.
-pub(crate) fn settlement(head: Head, body: &[u8]) -> Settlement {
-    let (mut state, mut refund, mut order) = (None, false, None);
+/// Reads the answer of a call that pays for an order or cancels it. Done is only what was asked for: another state, another order
+/// that does not stand for this one, or `success: false` says as little as a 200 that cannot be read.
+pub(crate) fn settlement(head: Head, body: &[u8], pays: bool, asked: u64) -> Settlement {
+    let (mut state, mut refund, mut order, mut replaces, mut success) = (None, false, None, None, true);
     let whole = each_member(body, |name, value| match (name, unquoted(value)) {
         (b"orderId", _) => order = decimal_string(value),
+        (b"replacesOrderId", _) => replaces = decimal_string(value),
+        (b"success", _) => success = value == b"true",
         (b"state", Some(word)) => state = Some(word),
         (b"paymentStatus" | b"status", Some(status)) => refund |= status == b"REFUND_PENDING",
         _ => {}
     });
     let state = state.filter(|_| whole);
+    let wanted: &[u8] = if pays { b"CONFIRMED" } else { b"CANCELLED" };
+    let this_order = order.is_none_or(|order| order == asked) || (pays && replaces == Some(asked));
     match head.status {
         _ if refund => Settlement::Refund,
-        200 if matches!(state, Some(b"CONFIRMED" | b"CANCELLED")) => Settlement::Done(order),
+        200 if state == Some(wanted) && success && this_order => Settlement::Done(order),
         // The server's own word for "not final", whatever else it says.
         _ if head.retry_after_ms.is_some() => Settlement::Later(head.retry_after_ms),
-        // It was done, perhaps: a 200 that does not say what, or a gateway that does not know. Neither is a "no".
-        200 if state.is_none() => Settlement::Later(None),
+        // It was done, perhaps: a 200 that does not say what, or something else, or a gateway that does not know. Neither is a "no".
+        200 if state.is_none() || matches!(state, Some(b"CONFIRMED" | b"CANCELLED")) => Settlement::Later(None),
         500..=599 => Settlement::Later(None),
         _ => Settlement::Refused,
     }
@@ -261,12 +270,12 @@ mod tests {
     #[test]
     fn settlements_are_read() {
         let answered = |status, retry_after_ms, body: &str| {
-            settlement(Head { status, retry_after_ms, ..Head::default() }, body.as_bytes())
+            settlement(Head { status, retry_after_ms, ..Head::default() }, body.as_bytes(), true, 7)
         };
         let read = |status, body: &str| answered(status, None, body);
         let paid = read(200, r#"{"success":true,"orderId":"7","state":"CONFIRMED","amount":4900}"#);
         assert_eq!(paid, Settlement::Done(Some(7)));
-        assert_eq!(read(200, r#"{"state":"CANCELLED"}"#), Settlement::Done(None));
+        assert_eq!(read(200, r#"{"state":"CONFIRMED"}"#), Settlement::Done(None));
         assert_eq!(read(409, r#"{"status":409,"paymentStatus":"REFUND_PENDING"}"#), Settlement::Refund);
         assert_eq!(read(409, r#"{"status":409,"error":"ORDER_CANCELLED"}"#), Settlement::Refused);
         assert_eq!(read(200, r#"{"state":"EXPIRED"}"#), Settlement::Refused);
@@ -286,6 +295,25 @@ mod tests {
             assert_eq!(read(200, unreadable), Settlement::Later(None), "{unreadable}");
         }
         assert_eq!(read(502, "<html>"), Settlement::Later(None));
+    }
+
+    #[test]
+    fn only_what_was_asked_for_is_done() {
+        let read = |pays, body: &str| settlement(Head { status: 200, ..Head::default() }, body.as_bytes(), pays, 7);
+        let replaced = r#"{"success":true,"orderId":"8","replacesOrderId":"7","state":"CONFIRMED"}"#;
+        assert_eq!(read(true, replaced), Settlement::Done(Some(8)));
+        let cancelled = r#"{"success":true,"orderId":"7","state":"CANCELLED"}"#;
+        assert_eq!(read(false, cancelled), Settlement::Done(Some(7)));
+        for (pays, body) in [
+            (true, cancelled),
+            (true, r#"{"success":false,"orderId":"7","state":"CONFIRMED"}"#),
+            (true, r#"{"success":true,"orderId":"8","state":"CONFIRMED"}"#),
+            (true, r#"{"success":true,"orderId":"8","replacesOrderId":"9","state":"CONFIRMED"}"#),
+            (false, r#"{"success":true,"orderId":"7","state":"CONFIRMED"}"#),
+            (false, r#"{"success":true,"orderId":"8","replacesOrderId":"7","state":"CANCELLED"}"#),
+        ] {
+            assert_eq!(read(pays, body), Settlement::Later(None), "{pays} {body}");
+        }
     }
 
     #[test]

@@ -23,10 +23,13 @@ pub struct SkuOnSale {
     #[serde(default)]
     pub name: String,
     /// Units for sale in total, if told.
+    #[serde(default, deserialize_with = "whole")]
     pub capacity: Option<u64>,
     /// Units that can be bought now, if told.
+    #[serde(default, deserialize_with = "whole")]
     pub available: Option<u64>,
     /// Price of one unit in minor units of its currency, if told.
+    #[serde(default, deserialize_with = "whole")]
     pub price_minor: Option<u64>,
 }
 
@@ -47,6 +50,11 @@ fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         Id::Text(text) => text.parse().map_err(serde::de::Error::custom),
         Id::Number(number) => Ok(number),
     }
+}
+
+/// A whole number that is not negative; anything else says nothing, and costs no more than itself.
+fn whole<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(serde_json::Value::deserialize(deserializer)?.as_u64())
 }
 
 /// Asks the target what is on sale.
@@ -71,4 +79,19 @@ pub async fn fetch_catalog(target: &Target, timeout: Duration) -> Result<Vec<Sku
     }
     let listing: Listing = serde_json::from_slice(&body).map_err(|e| lost(&e.to_string()))?;
     Ok(listing.skus)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_that_is_none_counts_as_not_told() {
+        let text = r#"{"skus":[
+            {"skuId":"1","capacity":"many","available":-5,"priceMinor":49.5},
+            {"skuId":2,"name":"B","capacity":5,"available":null,"priceMinor":4900}]}"#;
+        let skus = serde_json::from_str::<Listing>(text).unwrap().skus;
+        let told: Vec<_> = skus.iter().map(|sku| (sku.sku_id, sku.capacity, sku.available, sku.price_minor)).collect();
+        assert_eq!(told, [(1, None, None, None), (2, Some(5), None, Some(4_900))]);
+    }
 }

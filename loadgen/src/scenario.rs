@@ -12,6 +12,9 @@ use crate::plan::Plan;
 /// The scenario of a run that names none.
 pub const CANONICAL: &str = "canonical";
 
+/// Most characters of one line of an error.
+const LONGEST_LINE: usize = 160;
+
 /// Name and text of every scenario that is compiled in: ours first, then those of the system this one replaces.
 const BUILT_IN: [(&str, &str); 11] = [
     (CANONICAL, include_str!("../scenarios/canonical.toml")),
@@ -42,7 +45,7 @@ impl Scenario {
     /// Reads a scenario file. Unknown words are errors, and so is a plan that could not run.
     pub fn parse(name: &str, text: &str) -> Result<Self, LoadError> {
         let wrong = |reason: String| LoadError::Plan(format!("scenario {name}: {reason}"));
-        let file: file::File = toml::from_str(text).map_err(|error| wrong(error.to_string().trim_end().to_owned()))?;
+        let file: file::File = toml::from_str(text).map_err(|error| wrong(readable(&error.to_string())))?;
         let (about, mut plan) = file.into_plan().map_err(wrong)?;
         plan.scenario = name.to_owned();
         // Everything but the SKUs can be judged now.
@@ -70,6 +73,17 @@ impl Scenario {
     pub fn names() -> impl Iterator<Item = &'static str> {
         BUILT_IN.iter().map(|(name, _)| *name)
     }
+}
+
+/// An error of a file, which shows the line that it is about: nobody reads more than the beginning of a long one, and what would
+/// command a terminal is left out.
+fn readable(error: &str) -> String {
+    let shown = |line: &str| {
+        let mut letters = line.chars().filter(|letter| !letter.is_control());
+        let begin: String = letters.by_ref().take(LONGEST_LINE).collect();
+        if letters.next().is_some() { begin + "…" } else { begin }
+    };
+    error.trim_end().lines().map(shown).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]

@@ -75,7 +75,9 @@ pub(crate) async fn run(line: &mut Line, mut settling: Settling) -> Option<Next>
     settling.attempt += 1;
     settling.asked_us.get_or_insert_with(|| worker.shared.now_us());
     let mut open = OpenSettling { worker: &worker, settling: Some(settling) };
-    let answer = line.post(settling.request(&worker).as_bytes(), settlement).await;
+    let (pays, asked) = (settling.pays, settling.told.order_id);
+    let read = |head, body: &[u8]| settlement(head, body, pays, asked);
+    let answer = line.post(settling.request(&worker).as_bytes(), read).await;
     open.settling = None;
     let retry_after_ms = match answer {
         Ok(Settlement::Done(order)) => {

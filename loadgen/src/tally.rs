@@ -100,7 +100,7 @@ pub struct Replays {
     pub marked: u64,
     /// Answered with another reservation, or with a refusal: broken promises.
     pub conflicting: u64,
-    /// Left without a clear answer (time-out, overload, lost connection).
+    /// Left without a clear answer (time-out, overload, a 5xx, lost connection); each is asked again like any other attempt.
     pub unclear: u64,
 }
 

@@ -21,7 +21,7 @@ impl Target {
     /// Parses and resolves `url`. A host with an address that is not loopback is refused unless `allow_remote`
     /// spells exactly the URL's host.
     pub fn resolve(url: &str, allow_remote: Option<&str>) -> Result<Self, LoadError> {
-        let bad = |why: &str| LoadError::Plan(format!("target {url:?}: {why}"));
+        let bad = |why: &str| LoadError::Plan(format!("target {:?}: {why}", without_password(url)));
         let rest = url.strip_prefix("http://").ok_or_else(|| bad("only http:// URLs can be loaded"))?;
         let (authority, path) = match rest.find('/') {
             Some(at) => rest.split_at(at),
@@ -46,6 +46,13 @@ impl Target {
         }
         Ok(Self { addresses, authority: authority.to_owned(), prefix: path.trim_end_matches('/').to_owned() })
     }
+}
+
+/// The URL as it may be shown: whatever stands before an `@` is somebody's name and password.
+fn without_password(url: &str) -> String {
+    let Some((before, after)) = url.rsplit_once('@') else { return url.to_owned() };
+    let scheme = before.split_once("://").map_or(String::new(), |(scheme, _)| format!("{scheme}://"));
+    format!("{scheme}…@{after}")
 }
 
 /// Splits `host:port`, with 80 where no port is given and brackets kept around IPv6.
@@ -81,6 +88,14 @@ mod tests {
             Err(LoadError::NotLoopback { .. })
         ));
         Target::resolve("http://192.0.2.1:80", Some("192.0.2.1")).unwrap();
+    }
+
+    #[test]
+    fn a_password_is_not_repeated() {
+        for url in ["http://user:secret@127.0.0.1:80", "https://user:se@cret@127.0.0.1", "user:secret@127.0.0.1"] {
+            let error = Target::resolve(url, None).unwrap_err().to_string();
+            assert!(error.contains("…@127.0.0.1") && !error.contains("cret"), "{error}");
+        }
     }
 
     #[test]

@@ -150,6 +150,38 @@ fn a_server_that_changes_its_answer_is_caught() {
 }
 
 #[test]
+fn a_win_that_is_refused_when_repeated_is_caught() {
+    let (_, address) = Shop::open(1, 5_000, |shop, wish| match shop.decide(wish) {
+        replay if replay.contains("Replayed") => vec![Act::Send(response(404, "", r#"{"error":"ORDER_NOT_FOUND"}"#))],
+        first => vec![Act::Send(first)],
+    });
+    let finished =
+        start(Plan { stages: vec!["300ms:4".parse().unwrap()], ..plan(address, 1) }).unwrap().join().unwrap();
+    check_books(&finished);
+    let replays = &finished.report.replays;
+    assert!(replays.sent > 0 && replays.conflicting == replays.sent, "{replays:?}");
+    assert_eq!(finished.conflicts.len() as u64, replays.conflicting);
+}
+
+#[test]
+fn a_repetition_without_an_answer_is_asked_again() {
+    // Every third request fails, or dies after its decision.
+    let (_, address) = Shop::open(1, 200, |shop, wish| {
+        let answer = shop.decide(wish);
+        match wish.number % 6 {
+            2 => vec![Act::Close],
+            5 => vec![Act::Send(response(500, "", ""))],
+            _ => vec![Act::Send(answer)],
+        }
+    });
+    let finished = start(Plan { retry_share: 1.0, ..until_sold_out(address, 1) }).unwrap().join().unwrap();
+    check_books(&finished);
+    let replays = &finished.report.replays;
+    assert_eq!((replays.same, replays.conflicting), (200, 0), "{replays:?}");
+    assert!(replays.unclear > 20, "{replays:?}");
+}
+
+#[test]
 fn a_silent_server_leaves_doubts_and_ends_in_time() {
     let (_, address) = Shop::open(1, 10, |_, _| vec![Act::Pause(60_000)]);
     let began = Instant::now();

@@ -7,13 +7,15 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, de};
 
 use crate::buyers::Buyers;
-use crate::plan::{OpenLoop, Plan, WHOLE_STAGE};
+use crate::plan::{MAX_RUN_MS, OpenLoop, Plan, WHOLE_STAGE};
 use crate::schedule::{Phase, Schedule};
 use crate::stage::Stage;
 use crate::units::{parse_count, parse_duration_ms, parse_range_ms};
 
 /// Connections of an open loop whose file says nothing.
 pub(crate) const CONNECTIONS: u32 = 1_000;
+/// What may count as a late arrival: with more, no generator would be too slow.
+const LATE_FROM_MS: std::ops::RangeInclusive<u64> = 1..=10_000;
 
 /// A whole file.
 #[derive(Debug, Deserialize)]
@@ -104,8 +106,8 @@ impl File {
             (None, Some(closed)) => closed.fill(&mut plan)?,
             _ => return Err("it needs either [open] or [closed]".to_owned()),
         }
-        if self.about.trim().is_empty() || self.about.contains('\n') {
-            return Err("`about` says in one line what it is for".to_owned());
+        if self.about.trim().is_empty() || self.about.contains(char::is_control) {
+            return Err("`about` says in one line, without control characters, what it is for".to_owned());
         }
         plan.zipf = self.skus.zipf;
         self.buyers.fill(&mut plan)?;
@@ -172,6 +174,9 @@ impl Limits {
         plan.max_retry_wait_ms = self.longest_retry_after.map_or(plan.max_retry_wait_ms, |ms| ms.0);
         plan.max_attempts = self.attempts.map_or(Ok(plan.max_attempts), |count| small(count, "attempts"))?;
         plan.late_from_ms = self.late_from.map_or(plan.late_from_ms, |ms| ms.0);
+        if !LATE_FROM_MS.contains(&plan.late_from_ms) {
+            return Err("`late_from` is 1ms to 10s".to_owned());
+        }
         plan.drain_ms = self.drain.map_or(plan.drain_ms, |ms| ms.0);
         Ok(())
     }
@@ -195,7 +200,9 @@ struct Rate(f64);
 
 impl<'de> Deserialize<'de> for Millis {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        spelled(from, "a duration with its unit, as in \"30s\"", parse_duration_ms).map(Self)
+        // No time of a run is longer than the longest run, so none is too large to be reckoned with.
+        let read = |text: &str| parse_duration_ms(text).filter(|ms| *ms <= MAX_RUN_MS);
+        spelled(from, "a duration with its unit, as in \"30s\", of at most 24 hours", read).map(Self)
     }
 }
 

@@ -134,9 +134,18 @@ fn mistakes_are_named() {
         (format!("{open}rate = 5\n[buyers]\nsettle_after = \"2s..1s\""), "a duration or a range"),
         ("about = \"x\"\n[closed]\nstage = [{ lasts = \"1s\", users = 0 }]".to_owned(), "1 to 50,000 buyers"),
         ("about = \"a\\nb\"\n[closed]\nstage = [{ lasts = \"1s\", users = 1 }]".to_owned(), "one line"),
+        ("about = \"a\\u001B[2J\"\n[closed]\nstage = [{ lasts = \"1s\", users = 1 }]".to_owned(), "control characters"),
+        (format!("{open}rate = 5\n[limits]\nlate_from = \"999h\""), "at most 24 hours"),
+        (format!("{open}rate = 5\n[limits]\nlate_from = \"5124095576030h\""), "at most 24 hours"),
+        (format!("{open}rate = 5\n[limits]\nlate_from = \"11s\""), "`late_from` is 1ms to 10s"),
+        (format!("{open}rate = 5\n[limits]\nlate_from = \"0s\""), "`late_from` is 1ms to 10s"),
+        (format!("{open}rate = 5\n[limits]\nlongest_retry_after = \"5124095576030h\""), "at most 24 hours"),
+        (format!("{open}rate = 5\n[[open.phase]]\nlasts = \"5124095576030h\""), "at most 24 hours"),
+        (format!("about = \"{}\" nonsense", "x".repeat(100_000)), "line 1, column 10"),
     ];
     for (text, reason) in cases {
         let error = Scenario::parse("broken", &text).unwrap_err().to_string();
+        assert!(error.len() < 1_000, "{} bytes", error.len());
         assert!(error.starts_with("scenario broken: ") && error.contains(reason), "{text}\n→ {error}");
     }
     let unknown = Scenario::built_in("nonsense").unwrap_err().to_string();

@@ -166,6 +166,9 @@ mod tests {
         assert_eq!((plan.scenario.as_str(), plan.duration_ms()), ("mine", 1_000));
         let trace = parse(&["--replay", &at("trace"), "--time-scale", "2"]).unwrap().open.unwrap().schedule;
         assert!(matches!(&trace, Schedule::Trace(_)) && trace.arrivals_us(0) == [0, 500_000], "{trace:?}");
+        std::fs::copy(at("mine.toml"), at("m\u{1b}[2J\u{202E}.toml")).unwrap();
+        let odd = parse(&["--scenario-file", &at("m\u{1b}[2J\u{202E}.toml")]).unwrap();
+        assert_eq!(odd.scenario, "m\\u{1b}[2J\\u{202e}");
         assert!(parse(&["--replay", &at("absent")]).unwrap_err().contains("cannot read"));
         assert!(parse(&["--replay", &at("trace"), "--poisson"]).unwrap_err().contains("--poisson belongs"));
         // A file that never ends is no scenario, no trace and no baseline.
@@ -178,12 +181,15 @@ mod tests {
 
     #[test]
     fn what_does_not_go_together_is_refused() {
-        let cases: [(&[&str], &str); 11] = [
+        let cases: [(&[&str], &str); 14] = [
             (&["--rate", "5", "--sku", "1", "--sku", "1=4"], "SKU 1 is named twice"),
             (&["--stage", "30:5"], "DURATION:BUYERS"),
             (&["--timeout", "10"], "needs a unit"),
             (&["--rate", "5", "--users", "5"], "cannot be used with"),
             (&["heavy", "--rate", "5"], "cannot be used with"),
+            (&["heavy", "--duration", "2s"], "--duration belongs"),
+            (&["--duration", "2s"], "--duration belongs"),
+            (&["--stage", "1s:5", "--duration", "2s"], "--duration belongs"),
             (&["nonsense"], "there is no scenario"),
             (&["--rate", "fast"], "a rate is"),
             (&["--rate", "5", "--think", "1s"], "--think belongs"),

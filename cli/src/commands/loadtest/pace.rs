@@ -15,6 +15,7 @@ use serde::Serialize;
 use crate::{
     exit::Exit,
     files::read_text,
+    plain::harmless,
     report::Failure,
     table::{self, Align},
 };
@@ -121,6 +122,11 @@ pub(super) struct Listed {
 impl PaceArgs {
     /// The plan so far: who comes when.
     pub(super) fn plan(&self) -> Result<Plan, Failure> {
+        if self.duration.is_some() && self.users.is_none() && self.rates.is_empty() && self.at_once.is_none() {
+            let told =
+                "--duration belongs to --users, --rate or --at-once; --time-scale makes a scenario longer or shorter";
+            return Err(usage(LoadError::Plan(told.to_owned())));
+        }
         let plan = match self.open_loop()? {
             Some(open) => Plan { open: Some(open), ..Plan::default() },
             None if self.is_closed() => self.closed_loop(),
@@ -163,6 +169,8 @@ impl PaceArgs {
     fn scenario(&self) -> Result<Plan, Failure> {
         if let Some(path) = &self.scenario_file {
             let name = path.file_stem().map_or_else(|| path.display().to_string(), |stem| stem.display().to_string());
+            // It stands in every report.
+            let name = harmless(&name);
             let text = read_text(path, SCENARIO_BYTES_MAX).map_err(|error| Failure::new(Exit::Usage, error))?;
             return Ok(Scenario::parse(&name, &text).map_err(usage)?.plan);
         }
