@@ -24,7 +24,7 @@ use bytes::Bytes;
 use flash_core::outcome::Refusal;
 use http_body_util::Full;
 use hyper::body::{Body as _, Incoming};
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HOST, HeaderName, HeaderValue};
+use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, EXPECT, HOST, HeaderName, HeaderValue};
 use hyper::{Method, Request, Response, Version};
 use request_id::RequestId;
 use std::time::{Duration, Instant};
@@ -112,14 +112,14 @@ pub(crate) fn route(path: &str) -> Option<(Endpoint, &'static [Method])> {
 /// Answers one request.
 async fn handle(app: &App, shop: &Shop, request: Request<Incoming>, id: &RequestId) -> Answer {
     let started = Instant::now();
-    let has_body = !request.body().is_end_stream();
+    let expects = request.headers().contains_key(EXPECT) && !request.body().is_end_stream();
     let (endpoint, mut answer, took) = dispatch(app, shop, (request, id), started).await;
     let took = took.unwrap_or_else(|| started.elapsed());
     let status = answer.status().as_u16();
     app.meters.http.answered(endpoint, status, took);
-    // What was refused by its head has a body that nobody reads, so the connection ends: a client that does not hear of it would
-    // lose its next request on it.
-    if has_body && (endpoint == Endpoint::Other || matches!(status, 413 | 415 | 417)) {
+    // Who waits to be told to go on, and is refused by the head, sends no body: the connection ends, and a client that did not hear
+    // of it would lose its next request.
+    if expects && (endpoint == Endpoint::Other || matches!(status, 413 | 415 | 417)) {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     answer

@@ -90,7 +90,8 @@ async fn a_late_payment_waits_for_its_own_ended_hold() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pay_against_cancel_against_expiry_a_thousand_times() {
     const ORDERS: u64 = 1_000;
-    let site = Site::open(Own::default(), &[held_for(3, 1, 2_000)]).await;
+    // Long enough to have sold all of them before the first one ends, on a machine with other work too.
+    let site = Site::open(Own::default(), &[held_for(10, 1, 2_000)]).await;
     let (a, b) = (site.daemon("all").await, site.daemon("all").await);
     let purchases = (1..=ORDERS).map(|user| Purchase::new(user, 1, "k")).collect();
     let told: Vec<Told> = crowd(&site, &[&a, &b], purchases, true).await.into_iter().map(Said::won).collect();
