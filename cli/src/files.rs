@@ -34,7 +34,7 @@ pub(crate) fn check_writable(files: &[(&str, Option<&PathBuf>)]) -> Result<(), F
         }
     }
     for (_, path) in given {
-        let is_new = !path.exists();
+        let is_new = fs::symlink_metadata(path).is_err();
         let opened = OpenOptions::new().create(true).append(true).open(path);
         opened.map(drop).map_err(|error| {
             Failure::new(Exit::Usage, anyhow::Error::new(error).context(format!("cannot write {}", path.display())))
@@ -77,6 +77,9 @@ mod tests {
         };
         check("a", "b").unwrap();
         assert!(!dir.join("a").exists(), "nothing is left of the try");
+        std::os::unix::fs::symlink(dir.join("later"), dir.join("ahead")).unwrap();
+        check("ahead", "b").unwrap();
+        assert!(dir.join("ahead").is_symlink(), "a link to a file that is not there yet stays a link");
         fs::write(dir.join("a"), "kept").unwrap();
         check("a", "b").unwrap();
         assert_eq!(fs::read_to_string(dir.join("a")).unwrap(), "kept");

@@ -172,7 +172,8 @@ impl Code {
     }
 
     /// True if the server asks to come back with the same request.
-    pub(crate) const fn asks_to_return(self) -> bool {
+    #[must_use]
+    pub const fn asks_to_return(self) -> bool {
         matches!(
             self,
             Code::RateLimited | Code::Overloaded | Code::StockRecovering | Code::RequestInProgress | Code::SalePaused

@@ -167,7 +167,9 @@ pub(super) fn comparison(comparison: &Comparison) -> String {
         "Against the run of {since}. Worse is more than {} % and more than the figure wavers from slice to slice.",
         comparison.bound_percent
     );
-    section("Baseline", &table(&caption, &["figure", "before", "now", "worse by", "noise", ""], &rows))
+    let figures = table(&caption, &["figure", "before", "now", "worse by", "noise", ""], &rows);
+    let remarks: String = comparison.remarks.iter().map(|remark| paragraph(&format!("Note: {remark}."))).collect();
+    section("Baseline", &format!("{figures}{remarks}"))
 }
 
 pub(super) fn latencies(run: &Report) -> String {

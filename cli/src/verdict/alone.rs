@@ -169,11 +169,7 @@ fn doubts(finished: &Finished, capacities: &HashMap<u64, u64>) -> Vec<String> {
 
 /// Nobody got a proper answer – "later" is none –: then there is nothing that could be judged.
 pub(super) fn unanswered(finished: &Finished) -> Option<String> {
-    let is_later = |code: &Code| {
-        use Code::{Overloaded, RateLimited, RequestInProgress, SalePaused, StockRecovering};
-        matches!(code, Overloaded | RateLimited | RequestInProgress | SalePaused | StockRecovering)
-    };
-    let is_answer = |code: &Code| code.class() != Class::Error && !is_later(code);
+    let is_answer = |code: &Code| code.class() != Class::Error && !code.asks_to_return();
     let count = |code: Code| finished.report.outcomes.get(code.name()).copied().unwrap_or(0);
     let answered: u64 = Code::all().filter(is_answer).map(count).sum();
     (answered == 0 && finished.told.is_empty()).then(|| {
